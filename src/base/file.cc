@@ -1,0 +1,158 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "base/bytes.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+std::string Reason() { return std::generic_category().message(errno); }
+
+[[noreturn]] void ThrowOpenError(const std::filesystem::path& path) {
+  const bool missing = errno == ENOENT || errno == ENOTDIR;
+  throw Error(missing ? ErrorCode::kModelNotFound : ErrorCode::kGeneral,
+              fmt::format("{}: expected a readable file, found: {}", path.string(), Reason()),
+              missing ? "Check the path" : "Check the file's type and permissions");
+}
+
+[[noreturn]] void ThrowWriteError(const std::filesystem::path& path) {
+  throw Error(ErrorCode::kGeneral, fmt::format("{}: cannot write: {}", path.string(), Reason()),
+              errno == ENOSPC ? "Free disk space or choose another --output-dir"
+                              : "Check that the directory exists and is writable");
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) ThrowOpenError(path);
+  struct stat status;
+  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(fd);
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected a regular file, found something else", path.string()),
+                "Give the path of a file");
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  if (size_ > 0) {
+    void* mapping = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (mapping == MAP_FAILED) {
+      close(fd);
+      ThrowOpenError(path);
+    }
+    data_ = static_cast<const std::byte*>(mapping);
+  }
+  close(fd);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+void MappedFile::Release(std::span<const std::byte> part) const {
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t begin = AlignUp(static_cast<uint64_t>(part.data() - data_), page);
+  const uint64_t end = static_cast<uint64_t>(part.data() - data_) + part.size();
+  if (end < begin + page) return;
+  // Advice only: a refusal changes nothing but memory use.
+  (void)madvise(const_cast<std::byte*>(data_) + begin, (end - begin) / page * page, MADV_DONTNEED);
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  temporary_ = path_;
+  temporary_ += fmt::format(".{}.tmp", getpid());
+  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) ThrowWriteError(path_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  close(fd_);
+  unlink(temporary_.c_str());
+}
+
+void AtomicFile::Append(std::span<const std::byte> bytes) {
+  WriteAt(size_, bytes);
+  size_ += bytes.size();
+}
+
+void AtomicFile::Append(std::string_view text) { Append(AsBytes(text)); }
+
+void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) ThrowWriteError(path_);
+    offset += static_cast<uint64_t>(written);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+void AtomicFile::Commit() {
+  if (fsync(fd_) != 0) ThrowWriteError(path_);
+  close(fd_);
+  fd_ = -1;
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int rename_errno = errno;
+    unlink(temporary_.c_str());
+    errno = rename_errno;
+    ThrowWriteError(path_);
+  }
+}
+
+std::string ReadTextFile(const std::filesystem::path& path, uint64_t max_bytes) {
+  const MappedFile file(path);
+  if (file.bytes().size() > max_bytes) {
+    throw Error(ErrorCode::kGeneral, fmt::format("{}: expected at most {} bytes, found {}",
+                                                 path.string(), max_bytes, file.bytes().size()));
+  }
+  return std::string(AsText(file.bytes()));
+}
+
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.Append(text);
+  file.Commit();
+}
+
+void EnsureWritableDirectory(const std::filesystem::path& directory) {
+  std::error_code failure;
+  std::filesystem::create_directories(directory, failure);
+  if (failure || !std::filesystem::is_directory(directory)) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected a directory to write to, found: {}", directory.string(),
+                            failure ? failure.message() : "something else"),
+                "Choose another directory");
+  }
+  // Opening and dropping the temporary proves that a file can be made here.
+  AtomicFile probe(directory / ".llm-quantize-probe");
+}
+
+uint64_t FreeDiskBytes(const std::filesystem::path& directory) {
+  struct statvfs status;
+  if (statvfs(directory.c_str(), &status) != 0) ThrowOpenError(directory);
+  return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+}  // namespace llmq

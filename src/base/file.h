@@ -1,0 +1,83 @@
+// Files as the rest of the program sees them: read-only mappings in, atomic writes out.
+//
+// Nothing here knows a format. An output exists at its path complete or not at all: AtomicFile writes to a
+// temporary beside it and renames. Inputs are mapped read-only and never modified.
+#ifndef LLMQ_BASE_FILE_H_
+#define LLMQ_BASE_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace llmq {
+
+// A read-only mapping of a whole regular file. Owns the mapping; views into bytes() must not outlive it.
+// An empty file gives empty bytes.
+class MappedFile {
+ public:
+  // Throws Error{kModelNotFound} if the path does not exist, Error{kGeneral} if it cannot be read.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+  // Tells the kernel that these bytes (inside bytes()) will not be needed soon: they leave the resident set.
+  void Release(std::span<const std::byte> part) const;
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Writes a file so that it appears at `path` complete or not at all. The temporary lies beside it and is
+// removed if Commit() was not reached.
+class AtomicFile {
+ public:
+  // Throws Error{kGeneral} if the directory is missing or not writable.
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  // Appends. Throws Error{kGeneral} naming the path and the reason (disk full, for one).
+  void Append(std::span<const std::byte> bytes);
+  void Append(std::string_view text);
+  // Overwrites bytes already appended; the position for Append stays at the end.
+  void WriteAt(uint64_t offset, std::span<const std::byte> bytes);
+  // Flushes to the disk and renames onto path(). Must be the last call.
+  void Commit();
+
+  uint64_t size() const { return size_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+// The whole file as text. Throws as MappedFile does, and Error{kGeneral} if it is larger than `max_bytes`.
+std::string ReadTextFile(const std::filesystem::path& path, uint64_t max_bytes = uint64_t{1} << 30);
+
+// AtomicFile in one call.
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view text);
+
+// Creates `directory` and its parents if needed and proves that a file can be made there.
+// Throws Error{kGeneral} naming the directory and the reason.
+void EnsureWritableDirectory(const std::filesystem::path& directory);
+
+// Bytes available to this user on the file system that holds `directory` (which exists).
+uint64_t FreeDiskBytes(const std::filesystem::path& directory);
+
+}  // namespace llmq
+
+#endif  // LLMQ_BASE_FILE_H_

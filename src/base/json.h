@@ -1,0 +1,30 @@
+// JSON in and out. The converter between nlohmann's exceptions and llmq::Error; JSON is parsed only here.
+#ifndef LLMQ_BASE_JSON_H_
+#define LLMQ_BASE_JSON_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace llmq {
+
+// Keys keep the order in which they were written.
+using Json = nlohmann::ordered_json;
+
+// Throws Error{kGeneral} "where: expected JSON, found ... at byte N". Nesting is limited to 128 levels.
+Json ParseJson(std::string_view text, const std::string& where);
+
+// Typed look-ups in an object. Get* throws Error{kGeneral} "where: key: expected an integer, found ..."
+// if the key is there with another type; a missing or null key gives the fallback.
+int64_t GetInt(const Json& object, const char* key, int64_t fallback, const std::string& where);
+double GetNumber(const Json& object, const char* key, double fallback, const std::string& where);
+bool GetBool(const Json& object, const char* key, bool fallback, const std::string& where);
+std::string GetString(const Json& object, const char* key, const std::string& fallback,
+                      const std::string& where);
+
+// Invalid UTF-8 in strings is replaced by U+FFFD, so dumping never throws.
+std::string DumpJson(const Json& value, int indent = -1);
+
+}  // namespace llmq
+
+#endif  // LLMQ_BASE_JSON_H_
