@@ -1,0 +1,125 @@
+// Element types and conversion to float: the first change of type on a weight's way.
+//
+// Before: formats/safetensors hands out views of the mapped file. After: float buffers for the compressor,
+// the runtime's scratch and the NaN scan. Source: the safetensors format's dtype names.
+#include "llmq/tensor.h"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "base/half.h"
+
+namespace llmq {
+namespace {
+
+struct DTypeInfo {
+  DType dtype;
+  const char* name;
+  size_t bytes;
+};
+constexpr std::array<DTypeInfo, 15> kDTypes = {{{DType::kF32, "F32", 4},
+                                                {DType::kF16, "F16", 2},
+                                                {DType::kBF16, "BF16", 2},
+                                                {DType::kF64, "F64", 8},
+                                                {DType::kI8, "I8", 1},
+                                                {DType::kU8, "U8", 1},
+                                                {DType::kI16, "I16", 2},
+                                                {DType::kU16, "U16", 2},
+                                                {DType::kI32, "I32", 4},
+                                                {DType::kU32, "U32", 4},
+                                                {DType::kI64, "I64", 8},
+                                                {DType::kU64, "U64", 8},
+                                                {DType::kBool, "BOOL", 1},
+                                                {DType::kF8E4M3, "F8_E4M3", 1},
+                                                {DType::kF8E5M2, "F8_E5M2", 1}}};
+
+template <typename T>
+T LoadAt(const std::byte* data, int64_t index) {
+  T value;
+  std::memcpy(&value, data + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+// Counts values whose exponent bits are all ones; a non-zero mantissa among them is NaN.
+template <typename Bits>
+NonFiniteCount CountByBits(const std::byte* data, int64_t count, Bits exponent, Bits mantissa) {
+  NonFiniteCount found;
+  for (int64_t i = 0; i < count; ++i) {
+    const Bits bits = LoadAt<Bits>(data, i);
+    if ((bits & exponent) != exponent) continue;
+    ++((bits & mantissa) != 0 ? found.nan : found.inf);
+  }
+  return found;
+}
+
+}  // namespace
+
+size_t DTypeBytes(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].bytes; }
+
+const char* DTypeName(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].name; }
+
+std::optional<DType> DTypeFromName(std::string_view safetensors_name) {
+  for (const DTypeInfo& info : kDTypes) {
+    if (safetensors_name == info.name) return info.dtype;
+  }
+  return std::nullopt;
+}
+
+bool IsFloat(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64;
+}
+
+int64_t TensorView::num_elements() const {
+  int64_t count = 1;
+  for (const int64_t extent : shape) count *= extent;
+  return count;
+}
+
+std::string TensorView::ShapeText() const {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += fmt::format("{}{}", i == 0 ? "" : ", ", shape[i]);
+  return text + "]";
+}
+
+void ConvertToFloat(const TensorView& tensor, std::span<float> out) {
+  const std::byte* data = tensor.data.data();
+  const auto count = static_cast<int64_t>(out.size());
+  switch (tensor.dtype) {
+    case DType::kF32: std::memcpy(out.data(), data, out.size_bytes()); break;
+    case DType::kF16:
+      for (int64_t i = 0; i < count; ++i) out[i] = HalfToFloat(LoadAt<uint16_t>(data, i));
+      break;
+    case DType::kBF16:
+      for (int64_t i = 0; i < count; ++i) out[i] = Bf16ToFloat(LoadAt<uint16_t>(data, i));
+      break;
+    case DType::kF64:
+      for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(LoadAt<double>(data, i));
+      break;
+    default: break;  // excluded by the precondition
+  }
+}
+
+std::vector<float> ToFloat(const TensorView& tensor) {
+  std::vector<float> out(static_cast<size_t>(tensor.num_elements()));
+  ConvertToFloat(tensor, out);
+  return out;
+}
+
+NonFiniteCount CountNonFinite(const TensorView& tensor) {
+  const std::byte* data = tensor.data.data();
+  const int64_t count = tensor.num_elements();
+  switch (tensor.dtype) {
+    case DType::kF32: return CountByBits<uint32_t>(data, count, 0x7f800000u, 0x007fffffu);
+    case DType::kF16: return CountByBits<uint16_t>(data, count, 0x7c00u, 0x03ffu);
+    case DType::kBF16: return CountByBits<uint16_t>(data, count, 0x7f80u, 0x007fu);
+    case DType::kF64:
+      return CountByBits<uint64_t>(data, count, 0x7ff0000000000000u, 0x000fffffffffffffu);
+    default: return {};
+  }
+}
+
+}  // namespace llmq
