@@ -22,6 +22,7 @@ struct RopeConfig {
   double beta_fast = 32.0;           // yarn
   double beta_slow = 1.0;            // yarn
   double attention_factor = 0;       // yarn; 0 means 0.1 ln(factor) + 1
+  bool truncate = true;              // yarn: ramp borders rounded to whole dimensions
 };
 
 struct ModelConfig {

@@ -170,7 +170,7 @@ RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options) {
 
 SmallestFeasible FindSmallestFeasible(const ModelConfig& config, const RankOptions& options) {
   const Allocator allocator(config, KvRankFactor(config, options), FewestPaths(options));
-  double low = 0, high = 64;  // scales of a 1-wide layer cost 32 bits per weight; 64 always suffices
+  double low = 0, high = 1024;  // a 1x1 layer costs one section of 512 bits per weight
   for (int step = 0; step < kBisectionSteps; ++step) {
     const double middle = (low + high) / 2;
     (allocator.FirstStarved(allocator.RanksWithin(middle)) ? low : high) = middle;
