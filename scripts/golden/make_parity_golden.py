@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/parity: what Hugging Face transformers answers, for the runtime and the trainer to equal.
+
+Needs torch, transformers, safetensors and numpy; the tests need only what it wrote. Run from the repository
+root. For every case it writes `tokens.i32` [T] and `logits.f32` [T, vocab] (one forward over all tokens), for
+dynamic rotary scaling also `logits_decode.f32` (token by token with a cache: the frequencies grow with the
+sequence, so the two differ). Random models are tiny and lie beside their answers.
+"""
+
+import json
+import pathlib
+import shutil
+
+import numpy
+import safetensors.torch
+import torch
+import transformers
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "tests" / "golden" / "parity"
+MODELS = ROOT / "models"
+
+LLAMA = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_act="silu", hidden_size=32,
+             intermediate_size=72, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             vocab_size=512, max_position_embeddings=128, rms_norm_eps=1e-5, rope_theta=10000.0,
+             tie_word_embeddings=False, attention_bias=False, mlp_bias=False, bos_token_id=1, eos_token_id=2,
+             torch_dtype="bfloat16")
+MISTRAL = {k: v for k, v in LLAMA.items() if k not in ("attention_bias", "mlp_bias")} | dict(
+    architectures=["MistralForCausalLM"], model_type="mistral")
+
+# name: (base, changes). Sequences of 80 tokens are longer than the original context where scaling depends on it.
+RANDOM_MODELS = {
+    "llama-bias-linear": (LLAMA, dict(attention_bias=True, mlp_bias=True,
+                                      rope_scaling=dict(rope_type="linear", factor=2.0))),
+    "llama-llama3": (LLAMA, dict(num_key_value_heads=1, rope_theta=500000.0,
+                                 rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0,
+                                                   high_freq_factor=4.0,
+                                                   original_max_position_embeddings=32))),
+    "llama-yarn": (LLAMA, dict(num_key_value_heads=4, tie_word_embeddings=True,
+                               rope_scaling=dict(rope_type="yarn", factor=4.0,
+                                                 original_max_position_embeddings=32))),
+    "llama-dynamic": (LLAMA, dict(max_position_embeddings=48,
+                                  rope_scaling=dict(rope_type="dynamic", factor=2.0))),
+    "mistral-window": (MISTRAL, dict(sliding_window=16, head_dim=16)),
+}
+TOKENS = 80
+
+
+def write_random_model(name, config, seed):
+    """A tiny model with weights large enough that every layer matters, in bfloat16."""
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    for file in ("tokenizer.model", "tokenizer_config.json"):
+        shutil.copy(MODELS / "stories260k" / "hf-f32" / file, folder / file)
+    torch.manual_seed(seed)
+    model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(folder))
+    tensors = {}
+    for key, value in model.state_dict().items():
+        if key == "lm_head.weight" and config["tie_word_embeddings"]:
+            continue
+        if "norm" in key:
+            drawn = 1 + 0.2 * torch.randn(value.shape)
+        elif value.dim() == 1:
+            drawn = 0.3 * torch.randn(value.shape)
+        else:
+            drawn = torch.randn(value.shape) * (0.5 if "embed" in key else 1.2 / value.shape[1] ** 0.5)
+        tensors[key] = drawn.to(torch.bfloat16).contiguous()
+    safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def load(path):
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def write_logits(folder, model, tokens, decode):
+    folder.mkdir(parents=True, exist_ok=True)
+    numpy.array(tokens, dtype="<i4").tofile(folder / "tokens.i32")
+    ids = torch.tensor([tokens])
+    model(ids).logits[0].numpy().astype("<f4").tofile(folder / "logits.f32")
+    if decode:
+        cache, rows = None, []
+        for position in range(len(tokens)):
+            answer = model(ids[:, position:position + 1], past_key_values=cache, use_cache=True)
+            cache = answer.past_key_values
+            rows.append(answer.logits[0, 0])
+        torch.stack(rows).numpy().astype("<f4").tofile(folder / "logits_decode.f32")
+
+
+def random_models():
+    for seed, (name, (base, changes)) in enumerate(RANDOM_MODELS.items()):
+        write_random_model(name, base | changes, seed)
+        tokens = numpy.random.RandomState(seed).randint(3, 512, TOKENS).tolist()
+        # A fresh load for each: dynamic scaling keeps state inside the model.
+        write_logits(OUT / name, load(OUT / name), tokens, decode=False)
+        if "dynamic" in name:
+            write_logits(OUT / name, load(OUT / name), tokens, decode=True)
+
+
+def stories260k():
+    tokenizer = transformers.AutoTokenizer.from_pretrained(MODELS / "stories260k" / "hf-f32")
+    text = "Once upon a time, there was a little girl named Lily. She loved to play with her toys in the park. " \
+           "One day, her mom said they had to go home, but Lily was sad. " \
+           "She wanted to stay and play with her friend Tim and his big red ball."
+    tokens = tokenizer(text)["input_ids"][:TOKENS]
+    assert len(tokens) >= 64
+    for variant in ("hf-f32", "hf-f16", "hf-bf16"):
+        write_logits(OUT / ("stories260k-" + variant), load(MODELS / "stories260k" / variant), tokens, False)
+
+
+HELLASWAG = [
+    ("Playing in the park", "Lily throws a ball to her dog.", "The dog",
+     ["runs and catches the ball.", "reads a book about the sky.", "is a very big blue table.",
+      "eats the park and the sun."], 0),
+    ("Making a cake", "A mom puts flour in a bowl.", "she",
+     ["drives the bowl to the moon.", "mixes it with eggs and sugar.", "sings to the red car.",
+      "says no no no no no."], 1),
+    ("Going to bed", "It is late and Tom is tired.", "he",
+     ["jumps out of the big tree.", "paints the water green.", "lies down and closes his eyes.",
+      "buys the bird a hat."], 2),
+    ("Helping a friend", "Anna sees that her friend fell down. [title] What to do [step] Be kind.", "anna",
+     ["laughs at the rain all day.", "takes the ball and hides it.", "turns into a small stone.",
+      "helps her friend get up."], 3),
+    ("Swimming", "The kids are at the lake. They wear swimsuits.", "they",
+     ["jump in the water and splash.", "put the lake in a box.", "sleep in the oven.", "eat the sand."], 0),
+    ("Cleaning", "The room is full of toys on the floor.", "the boy",
+     ["makes more snow fall.", "picks up the toys and puts them away.", "is a long spoon.", "flies home."], 1),
+]
+ARC = [
+    ("What do plants need to grow?", ["toys and cake", "water and light", "a red hat", "a loud song"], "ABCD", "B"),
+    ("Which animal can fly?", ["a dog", "a fish", "a bird", "a cow"], "1234", "3"),
+    ("What falls from the sky when it rains?", ["water", "sand", "milk"], "ABC", "A"),
+    ("Where do fish live?", ["in a tree", "in the water", "in a bed", "in the sun"], "ABCD", "B"),
+    ("What is hot?", ["ice", "snow", "fire", "the moon", "milk"], "ABCDE", "C"),
+    ("What do people use to see?", ["eyes", "hands", "shoes", "hats"], "1234", "1"),
+]
+
+
+def preprocess(text):
+    """The cleaning of lm-evaluation-harness's HellaSwag task."""
+    import re
+    text = text.strip().replace(" [title]", ". ")
+    return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
+
+
+def score(model, tokenizer, context, continuation):
+    """Sum of the continuation's log-likelihood after the context, tokenised as lm-evaluation-harness does."""
+    spaces = len(context) - len(context.rstrip())
+    if spaces:
+        context, continuation = context[:-spaces], context[-spaces:] + continuation
+    whole = tokenizer(context + continuation, add_special_tokens=False)["input_ids"]
+    length = len(tokenizer(context, add_special_tokens=False)["input_ids"])
+    logp = torch.log_softmax(model(torch.tensor([whole])).logits[0], -1)
+    return sum(logp[i - 1, whole[i]].item() for i in range(length, len(whole)))
+
+
+def benchmark(model, tokenizer, items):
+    chosen, chosen_norm, right, right_norm = [], [], 0, 0
+    for context, choices, gold in items:
+        sums = [score(model, tokenizer, context, " " + choice) for choice in choices]
+        normed = [s / len(choice) for s, choice in zip(sums, choices)]
+        best, best_norm = int(numpy.argmax(sums)), int(numpy.argmax(normed))
+        chosen.append(best)
+        chosen_norm.append(best_norm)
+        right += best == gold
+        right_norm += best_norm == gold
+        gaps = [sorted(sums)[-1] - sorted(sums)[-2], sorted(normed)[-1] - sorted(normed)[-2]]
+        assert min(gaps) > 1e-3, gaps  # far from a tie: rounding cannot turn it
+    return dict(chosen=chosen, chosen_norm=chosen_norm, accuracy=right / len(items),
+                acc_norm=right_norm / len(items))
+
+
+def stories19m():
+    folder = MODELS / "stories-19m"
+    model, tokenizer = load(folder), transformers.AutoTokenizer.from_pretrained(folder)
+    lines = (ROOT / "data" / "tinystories" / "stories_valid.jsonl").read_text().splitlines()
+    joined = "\n\n".join(json.loads(line)["text"] for line in lines)
+    tokens = tokenizer(joined)["input_ids"]
+    answer = dict(all_tokens=len(tokens))
+
+    tokens, window = tokens[:2200], 256  # 8 full windows and a short one
+    numpy.array(tokens, dtype="<i4").tofile(OUT / "stories-19m.tokens.i32")
+    total, count = 0.0, 0
+    for begin in range(0, len(tokens), window):
+        ids = torch.tensor([tokens[begin:begin + window]])
+        logp = torch.log_softmax(model(ids).logits[0, :-1].double(), -1)
+        total -= logp.gather(1, ids[0, 1:, None]).sum().item()
+        count += ids.shape[1] - 1
+    answer["perplexity"] = dict(window=window, scored_tokens=count, mean_nll=total / count,
+                                perplexity=float(numpy.exp(total / count)))
+
+    prompt = tokenizer("Once upon a time, there was a", return_tensors="pt")["input_ids"]
+    written = model.generate(prompt, max_new_tokens=100, do_sample=False, pad_token_id=0)[0, prompt.shape[1]:]
+    answer["greedy"] = dict(prompt=prompt[0].tolist(), tokens=written.tolist(),
+                            text=tokenizer.decode(written, skip_special_tokens=True))
+
+    with open(OUT / "hellaswag.jsonl", "w") as file:
+        for label, ctx_a, ctx_b, endings, gold in HELLASWAG:
+            file.write(json.dumps(dict(activity_label=label, ctx_a=ctx_a, ctx_b=ctx_b, endings=endings,
+                                       label=str(gold))) + "\n")
+    with open(OUT / "arc.jsonl", "w") as file:
+        for stem, choices, labels, key in ARC:
+            file.write(json.dumps(dict(id=stem, question=dict(stem=stem, choices=[
+                dict(text=text, label=label) for text, label in zip(choices, labels)]), answerKey=key)) + "\n")
+    answer["hellaswag"] = benchmark(model, tokenizer, [
+        (preprocess(label + ": " + a + " " + b.capitalize()), [preprocess(e) for e in endings], gold)
+        for label, a, b, endings, gold in HELLASWAG])
+    answer["arc"] = benchmark(model, tokenizer, [
+        (f"Question: {stem}\nAnswer:", choices, labels.index(key)) for stem, choices, labels, key in ARC])
+    (OUT / "stories-19m.json").write_text(json.dumps(answer, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        random_models()
+        stories260k()
+        stories19m()
