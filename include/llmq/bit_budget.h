@@ -1,8 +1,10 @@
-// The arithmetic of bits: from a target in bits per weight to ranks, and back to bytes. One place owns it.
+// The arithmetic of bits: from a target in bits per weight to ranks, and back to bytes. One place
+// owns it.
 //
-// The paper's count (arXiv 2506.13771, section 3 and appendix): r(d_out + d_in + 16) + 16(d_out + d_in) bits
-// per path. Bytes here are those of the file, padding included (LittleBitPayloadBytes), so what a plan
-// promises is what the file holds. "Body BPW" is payload bits over the weights of the compressed matrices.
+// The paper's count (arXiv 2506.13771, section 3 and appendix): r(d_out + d_in + 16) + 16(d_out +
+// d_in) bits per path. Bytes here are those of the file, padding included (LittleBitPayloadBytes),
+// so what a plan promises is what the file holds. "Body BPW" is payload bits over the weights of
+// the compressed matrices.
 #ifndef LLMQ_BIT_BUDGET_H_
 #define LLMQ_BIT_BUDGET_H_
 
@@ -18,24 +20,27 @@ namespace llmq {
 
 inline constexpr double kDefaultMinBpw = 0.1;
 inline constexpr double kDefaultMaxBpw = 2.0;
-// Below 8 latent dimensions a layer carries nothing worth its scales; the official code's minimum too.
+// Below 8 latent dimensions a layer carries nothing worth its scales; the official code's minimum
+// too.
 inline constexpr int64_t kMinRank = 8;
 
 // Payload bits per weight of one layer.
 double LittleBitBpw(const LittleBitShape& shape);
 
-// The largest rank whose payload fits in `bpw`, or 0 if not even rank 1 does. Not capped by the dimensions.
+// The largest rank whose payload fits in `bpw`, or 0 if not even rank 1 does. Not capped by the
+// dimensions.
 int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw);
 
 enum class Residual { kAuto, kOn, kOff };
 
 struct RankOptions {
   double target_bpw = 0.5;
-  int64_t manual_rank = 0;  // > 0: this rank for every layer (capped by its dimensions), target ignored
+  int64_t manual_rank =
+      0;  // > 0: this rank for every layer (capped by its dimensions), target ignored
   Residual residual = Residual::kAuto;
-  // Ranks of K and V projections are multiplied by this on grouped-query models and the others lowered so
-  // that the total stays within the target (the paper's remedy for the GQA bottleneck). 0: 4 on
-  // grouped-query models, 1 otherwise.
+  // Ranks of K and V projections are multiplied by this on grouped-query models and the others
+  // lowered so that the total stays within the target (the paper's remedy for the GQA bottleneck).
+  // 0: 4 on grouped-query models, 1 otherwise.
   double kv_rank_factor = 0;
 };
 
@@ -54,11 +59,12 @@ struct RankPlan {
   double body_bpw = 0;
 };
 
-// Throws Error{kRankSelectionFailed} naming the layer that does not fit and the smallest feasible BPW.
+// Throws Error{kRankSelectionFailed} naming the layer that does not fit and the smallest feasible
+// BPW.
 RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options);
 
-// The smallest target for which PlanRanks succeeds with these options (one path, if residual is kAuto), and
-// the layer that sets it.
+// The smallest target for which PlanRanks succeeds with these options (one path, if residual is
+// kAuto), and the layer that sets it.
 struct SmallestFeasible {
   double bpw = 0;
   std::string layer;

@@ -16,15 +16,17 @@
 
 namespace llmq {
 
-// Small text or binary files that make a model usable, by file name: "config.json", "tokenizer.json", ...
+// Small text or binary files that make a model usable, by file name: "config.json",
+// "tokenizer.json", ...
 using ModelFiles = std::map<std::string, std::string>;
 
 class Checkpoint {
  public:
-  // `directory` holds config.json and model.safetensors, or model.safetensors.index.json and its shards.
-  // Every header is checked against its file, and every tensor the architecture needs against its expected
-  // shape, before this returns. Throws Error: kModelNotFound (no such directory, or no config.json or
-  // weights in it), kGeneral (damaged, inconsistent, unsupported; only pytorch_model.bin: with advice).
+  // `directory` holds config.json and model.safetensors, or model.safetensors.index.json and its
+  // shards. Every header is checked against its file, and every tensor the architecture needs
+  // against its expected shape, before this returns. Throws Error: kModelNotFound (no such
+  // directory, or no config.json or weights in it), kGeneral (damaged, inconsistent, unsupported;
+  // only pytorch_model.bin: with advice).
   explicit Checkpoint(const std::filesystem::path& directory);
   ~Checkpoint();
   Checkpoint(Checkpoint&&) noexcept;
@@ -32,20 +34,21 @@ class Checkpoint {
 
   const std::filesystem::path& directory() const;
   const ModelConfig& config() const;
-  // config.json, generation_config.json, tokenizer files, chat template: those that exist, verbatim.
+  // config.json, generation_config.json, tokenizer files, chat template: those that exist,
+  // verbatim.
   const ModelFiles& files() const;
 
   // All tensors, sorted by name, also those the architecture does not use.
   std::span<const TensorView> tensors() const;
-  const TensorView* Find(std::string_view name) const;   // nullptr if absent
-  const TensorView& Get(std::string_view name) const;    // throws Error{kGeneral} naming it
+  const TensorView* Find(std::string_view name) const;  // nullptr if absent
+  const TensorView& Get(std::string_view name) const;   // throws Error{kGeneral} naming it
   // The tensor's pages may leave memory; the view stays valid.
   void Release(const TensorView& tensor) const;
 
-  int64_t parameter_count() const;   // elements of all tensors; a tied head counts once
-  int64_t fp16_bytes() const;        // 2 * parameter_count(): what compression ratios compare with
-  // Checksum over config.json and every shard's header, size and sampled content (64 KiB in each MiB):
-  // names the weights for checkpoints without reading them all.
+  int64_t parameter_count() const;  // elements of all tensors; a tied head counts once
+  int64_t fp16_bytes() const;       // 2 * parameter_count(): what compression ratios compare with
+  // Checksum over config.json and every shard's header, size and sampled content (64 KiB in each
+  // MiB): names the weights for checkpoints without reading them all.
   uint64_t Fingerprint() const;
 
  private:

@@ -1,7 +1,8 @@
 // Making a compressed model: the door to the workshop wing (LibTorch), without naming LibTorch.
 //
-// Compress() is reached in one of three ways, chosen by LLMQ_COMPRESSOR when the program is built: a module
-// opened on demand, a direct call, or an error "built without the compressor". See docs/architecture.md.
+// Compress() is reached in one of three ways, chosen by LLMQ_COMPRESSOR when the program is built:
+// a module opened on demand, a direct call, or an error "built without the compressor". See
+// docs/architecture.md.
 #ifndef LLMQ_COMPRESS_H_
 #define LLMQ_COMPRESS_H_
 
@@ -19,11 +20,11 @@ enum class SvdPrecision { kFloat32, kFloat64 };
 enum class Surrogate { kSmoothSign, kStraightThrough };  // gradient of sign(x) in training
 
 struct TrainOptions {
-  int64_t tokens = 200000;        // 0: initialization only
-  double learning_rate = 5e-4;    // peak of the cosine
+  int64_t tokens = 200000;      // 0: initialization only
+  double learning_rate = 5e-4;  // peak of the cosine
   int64_t batch_sequences = 8;
-  int64_t sequence_tokens = 0;    // 0: min(256, the model's context)
-  double hidden_weight = 10.0;    // lambda of the hidden-state MSE beside the KL term
+  int64_t sequence_tokens = 0;  // 0: min(256, the model's context)
+  double hidden_weight = 10.0;  // lambda of the hidden-state MSE beside the KL term
   double warmup_share = 0.02;
   Surrogate surrogate = Surrogate::kSmoothSign;
 };
@@ -34,25 +35,26 @@ struct CompressOptions {
   std::filesystem::path output;  // the .littlebit file to make
   RankOptions rank;
   SvdPrecision svd_precision = SvdPrecision::kFloat64;
-  int embedding_bits = 8;        // 16, 8 or 4
+  int embedding_bits = 8;  // 16, 8 or 4
   TrainOptions train;
-  TextDataset training_text;     // ignored when train.tokens is 0
-  std::string device = "auto";   // auto, cpu, cuda or cuda:N
-  int threads = 0;               // 0: one per core; the result does not depend on it
+  TextDataset training_text;    // ignored when train.tokens is 0
+  std::string device = "auto";  // auto, cpu, cuda or cuda:N
+  int threads = 0;              // 0: one per core; the result does not depend on it
   uint64_t seed = 0;
-  // Progress lives in a subdirectory named after the output and the fingerprint. Empty: no checkpoints.
+  // Progress lives in a subdirectory named after the output and the fingerprint. Empty: no
+  // checkpoints.
   std::filesystem::path checkpoint_dir;
-  bool resume = false;           // continue the run with the same fingerprint found in checkpoint_dir
+  bool resume = false;  // continue the run with the same fingerprint found in checkpoint_dir
 };
 
 struct LayerReport {
   std::string name;  // "model.layers.0.self_attn.q_proj"
   LittleBitShape shape;
   double bpw = 0;
-  double relative_error = 0;    // ||W - W'|| / ||W||, Frobenius, of what was stored
-  int64_t dense_macs = 0;       // multiply-adds per token of the original layer
-  int64_t sign_adds = 0;        // sign-additions per token of the compressed one
-  double milliseconds = 0;      // factorization; 0 when taken from a checkpoint
+  double relative_error = 0;  // ||W - W'|| / ||W||, Frobenius, of what was stored
+  int64_t dense_macs = 0;     // multiply-adds per token of the original layer
+  int64_t sign_adds = 0;      // sign-additions per token of the compressed one
+  double milliseconds = 0;    // factorization; 0 when taken from a checkpoint
   bool from_checkpoint = false;
 };
 
@@ -65,7 +67,7 @@ struct CompressReport {
   uint64_t original_fp16_bytes = 0;
   int64_t original_parameters = 0;
   int64_t trained_tokens = 0;
-  double first_loss = 0;            // training loss at the start and at the end (means over 10 steps)
+  double first_loss = 0;  // training loss at the start and at the end (means over 10 steps)
   double last_loss = 0;
   double factorize_seconds = 0;
   double train_seconds = 0;
@@ -76,21 +78,24 @@ struct CompressReport {
 class CompressObserver {
  public:
   virtual ~CompressObserver() = default;
-  // total: number of units ("layers", "steps") the stage will do, of which `done` came from a checkpoint.
-  virtual void BeginStage(const std::string& stage, int64_t total, int64_t done, const std::string& unit) = 0;
+  // total: number of units ("layers", "steps") the stage will do, of which `done` came from a
+  // checkpoint.
+  virtual void BeginStage(const std::string& stage, int64_t total, int64_t done,
+                          const std::string& unit) = 0;
   virtual void Advance(int64_t done, const std::string& detail) = 0;  // detail may be empty
   virtual void EndStage() = 0;
   virtual void LayerDone(const LayerReport& layer) = 0;  // after factorization
   virtual void Info(const std::string& message) = 0;
   virtual void Warning(const std::string& message) = 0;
-  // True after the first Ctrl-C: the run saves, says how to resume and throws Error{kUserCancelled}.
+  // True after the first Ctrl-C: the run saves, says how to resume and throws
+  // Error{kUserCancelled}.
   virtual bool StopRequested() = 0;
 };
 
-// Reads options.model, writes options.output (by rename, complete or not at all) and keeps checkpoints on the
-// way; they are removed after success. Throws Error: kRankSelectionFailed, kFactorizationFailed (naming the
-// tensor), kCheckpointError (a resume whose fingerprint differs: naming the difference), kOutOfMemory,
-// kUserCancelled, kGeneral.
+// Reads options.model, writes options.output (by rename, complete or not at all) and keeps
+// checkpoints on the way; they are removed after success. Throws Error: kRankSelectionFailed,
+// kFactorizationFailed (naming the tensor), kCheckpointError (a resume whose fingerprint differs:
+// naming the difference), kOutOfMemory, kUserCancelled, kGeneral.
 CompressReport Compress(const CompressOptions& options, CompressObserver& observer);
 
 // True if this build can reach the compressor at all (LLMQ_COMPRESSOR is not OFF).

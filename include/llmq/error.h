@@ -1,8 +1,9 @@
 // The one error type of llm-quantize and the exit codes it carries.
 //
-// Every failure that ends a command is an llmq::Error. The code is the exit code of the command-line
-// contract (docs/cli.md, "Exit codes"); `message` says "where: what was expected, what was found"; and
-// `suggestion` says what to do next. Expected absences are std::optional, not errors.
+// Every failure that ends a command is an llmq::Error. The code is the exit code of the
+// command-line contract (docs/cli.md, "Exit codes"); `message` says "where: what was expected, what
+// was found"; and `suggestion` says what to do next. Expected absences are std::optional, not
+// errors.
 #ifndef LLMQ_ERROR_H_
 #define LLMQ_ERROR_H_
 

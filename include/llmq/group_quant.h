@@ -1,9 +1,9 @@
 // Embeddings and heads in groups of 8 or 4 bits: simple, symmetric, close to lossless.
 //
-// A row is cut into groups (the last may be short); each group has one fp16 scale d. 8 bits: groups of 64,
-// code in [-127, 127], value d * code. 4 bits: groups of 32, code in [0, 15], value d * (code - 8), two codes
-// per byte, the earlier one in the low half. A row's codes come first, then its scales; see section "Grouped
-// tensors" of docs/format/littlebit.md.
+// A row is cut into groups (the last may be short); each group has one fp16 scale d. 8 bits: groups
+// of 64, code in [-127, 127], value d * code. 4 bits: groups of 32, code in [0, 15], value d *
+// (code - 8), two codes per byte, the earlier one in the low half. A row's codes come first, then
+// its scales; see section "Grouped tensors" of docs/format/littlebit.md.
 #ifndef LLMQ_GROUP_QUANT_H_
 #define LLMQ_GROUP_QUANT_H_
 
@@ -20,12 +20,13 @@ struct GroupQuantShape {
   int bits = 8;  // 8 or 4
 };
 
-int64_t GroupSize(int bits);                      // 64 or 32 values
+int64_t GroupSize(int bits);                               // 64 or 32 values
 int64_t GroupQuantRowBytes(const GroupQuantShape& shape);  // codes, then scales; a multiple of 2
 int64_t GroupQuantBytes(const GroupQuantShape& shape);     // rows * row bytes
 
 // values [rows, cols] f32 -> bytes [GroupQuantBytes]. Precondition: finite values.
-void QuantizeGroups(const GroupQuantShape& shape, std::span<const float> values, std::span<std::byte> out);
+void QuantizeGroups(const GroupQuantShape& shape, std::span<const float> values,
+                    std::span<std::byte> out);
 
 // out [cols] f32: one row.
 void DequantizeGroupRow(const GroupQuantShape& shape, std::span<const std::byte> bytes, int64_t row,

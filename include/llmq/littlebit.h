@@ -1,11 +1,13 @@
-// What a compressed layer IS: LittleBit's factors and scales, and how they lie in memory and on disk.
+// What a compressed layer IS: LittleBit's factors and scales, and how they lie in memory and on
+// disk.
 //
-//   W ~ sum_p diag(h_p) U_p diag(l_p) V_p^T diag(g_p)     (arXiv 2506.13771, eq. 4 and 6), p in {1} or {1, 2}
-//   y = sum_p (((x * g_p) V_p) * l_p) U_p^T * h_p
+//   W ~ sum_p diag(h_p) U_p diag(l_p) V_p^T diag(g_p)     (arXiv 2506.13771, eq. 4 and 6), p in {1}
+//   or {1, 2} y = sum_p (((x * g_p) V_p) * l_p) U_p^T * h_p
 //
-// with U_p in {+1,-1}^[d_out, r], V_p in {+1,-1}^[d_in, r], h_p [d_out], l_p [r], g_p [d_in] in fp16.
-// The payload of a layer, one contiguous piece of bytes, is the same in memory and in the file (section
-// "Payload of a LittleBit layer" of docs/format/littlebit.md), so a mapped file is used in place.
+// with U_p in {+1,-1}^[d_out, r], V_p in {+1,-1}^[d_in, r], h_p [d_out], l_p [r], g_p [d_in] in
+// fp16. The payload of a layer, one contiguous piece of bytes, is the same in memory and in the
+// file (section "Payload of a LittleBit layer" of docs/format/littlebit.md), so a mapped file is
+// used in place.
 #ifndef LLMQ_LITTLEBIT_H_
 #define LLMQ_LITTLEBIT_H_
 
@@ -40,7 +42,7 @@ struct LittleBitPathView {
 struct LittleBitShape {
   int64_t d_out = 0;
   int64_t d_in = 0;
-  int64_t rank = 0;  // of each path
+  int64_t rank = 0;   // of each path
   int64_t paths = 1;  // 1 or 2
 
   bool operator==(const LittleBitShape&) const = default;
@@ -48,13 +50,15 @@ struct LittleBitShape {
 
 inline constexpr int64_t kMaxPaths = 2;
 inline constexpr int64_t kSectionAlignment = 64;  // bytes; payloads are padded to it with zeros
-inline constexpr int64_t kArrayAlignment = 8;     // bytes; each array of a payload begins at a multiple
+inline constexpr int64_t kArrayAlignment =
+    8;  // bytes; each array of a payload begins at a multiple
 
 // Bytes of a layer's payload, padding included: the one definition of a compressed layer's size.
 // Precondition: positive dimensions below 2^31, paths 1 or 2.
 int64_t LittleBitPayloadBytes(const LittleBitShape& shape);
 
-// Views into `payload`, which must be LittleBitPayloadBytes(shape) long, 2-byte aligned, and outlive them.
+// Views into `payload`, which must be LittleBitPayloadBytes(shape) long, 2-byte aligned, and
+// outlive them.
 std::vector<LittleBitPathView> ViewLittleBitPaths(const LittleBitShape& shape,
                                                   std::span<const std::byte> payload);
 
@@ -74,8 +78,10 @@ struct LittleBitPathValues {
   std::span<const float> h;  // [d_out]
   std::span<const float> l;  // [r]
 };
-// Packs and rounds the scales to fp16. Throws Error{kFactorizationFailed} if a scale is not finite in fp16.
-LittleBitLinear PackLittleBit(const LittleBitShape& shape, std::span<const LittleBitPathValues> paths);
+// Packs and rounds the scales to fp16. Throws Error{kFactorizationFailed} if a scale is not finite
+// in fp16.
+LittleBitLinear PackLittleBit(const LittleBitShape& shape,
+                              std::span<const LittleBitPathValues> paths);
 
 // out [d_out, d_in] f32 row-major: the matrix that the factors stand for.
 void ReconstructDense(const LittleBitShape& shape, std::span<const std::byte> payload,

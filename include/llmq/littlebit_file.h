@@ -1,6 +1,8 @@
-// The .littlebit file, version 1: everything needed to run a compressed model, in one mappable file.
+// The .littlebit file, version 1: everything needed to run a compressed model, in one mappable
+// file.
 //
-// docs/format/littlebit.md describes every byte. This header is what the rest of the program sees of it.
+// docs/format/littlebit.md describes every byte. This header is what the rest of the program sees
+// of it.
 #ifndef LLMQ_LITTLEBIT_FILE_H_
 #define LLMQ_LITTLEBIT_FILE_H_
 
@@ -22,8 +24,8 @@ namespace llmq {
 
 inline constexpr uint32_t kLittleBitFormatVersion = 1;
 
-// How the file was made. Nothing in it depends on the clock or the machine: the same input and options give
-// the same bytes.
+// How the file was made. Nothing in it depends on the clock or the machine: the same input and
+// options give the same bytes.
 struct LittleBitMetadata {
   std::string source_model;  // as the user named it
   std::string producer;      // "llm-quantize 0.1.0"
@@ -37,20 +39,26 @@ struct LittleBitMetadata {
   int embedding_bits = 8;
 };
 
-enum class StorageKind : uint32_t { kFile = 1, kMetadata = 2, kDense = 3, kGroupQuant = 4, kLittleBit = 5 };
+enum class StorageKind : uint32_t {
+  kFile = 1,
+  kMetadata = 2,
+  kDense = 3,
+  kGroupQuant = 4,
+  kLittleBit = 5
+};
 
 // One section as the directory lists it. `data` borrows from the mapping and excludes the padding.
 struct LittleBitSection {
   std::string name;  // tensor name ("model.layers.0.self_attn.q_proj.weight") or file name
   StorageKind kind = StorageKind::kDense;
-  DType dtype = DType::kF32;       // kDense only
-  std::vector<int64_t> shape;      // of the original tensor; [d_out, d_in] for kLittleBit
-  int64_t rank = 0;                // kLittleBit only
-  int64_t paths = 0;               // kLittleBit only
-  int bits = 0;                    // kGroupQuant only
-  double relative_error = 0;       // kLittleBit: ||W - W'|| / ||W|| (Frobenius) of the stored factors
-  uint64_t offset = 0;             // in the file
-  uint64_t checksum = 0;           // XXH64 of data
+  DType dtype = DType::kF32;   // kDense only
+  std::vector<int64_t> shape;  // of the original tensor; [d_out, d_in] for kLittleBit
+  int64_t rank = 0;            // kLittleBit only
+  int64_t paths = 0;           // kLittleBit only
+  int bits = 0;                // kGroupQuant only
+  double relative_error = 0;   // kLittleBit: ||W - W'|| / ||W|| (Frobenius) of the stored factors
+  uint64_t offset = 0;         // in the file
+  uint64_t checksum = 0;       // XXH64 of data
   std::span<const std::byte> data;
 
   LittleBitShape littlebit_shape() const { return {shape[0], shape[1], rank, paths}; }
@@ -59,8 +67,9 @@ struct LittleBitSection {
 
 class LittleBitFile {
  public:
-  // Checks header, directory and every size before taking memory; section checksums are verified by Verify().
-  // Throws Error{kModelNotFound} or Error{kGeneral} ("path: section: expected ..., found ...").
+  // Checks header, directory and every size before taking memory; section checksums are verified by
+  // Verify(). Throws Error{kModelNotFound} or Error{kGeneral} ("path: section: expected ..., found
+  // ...").
   explicit LittleBitFile(const std::filesystem::path& path);
   ~LittleBitFile();
   LittleBitFile(LittleBitFile&&) noexcept;
@@ -69,7 +78,7 @@ class LittleBitFile {
   const std::filesystem::path& path() const;
   const ModelConfig& config() const;
   const LittleBitMetadata& metadata() const;
-  ModelFiles files() const;  // copies of the embedded files
+  ModelFiles files() const;                            // copies of the embedded files
   std::span<const LittleBitSection> sections() const;  // in file order
   const LittleBitSection* Find(std::string_view name) const;
 
@@ -89,7 +98,8 @@ class LittleBitFile {
 // True if the file exists and begins with the .littlebit magic.
 bool LooksLikeLittleBit(const std::filesystem::path& path);
 
-// Streams sections to a temporary file and renames it when finished. Sections appear in the order added.
+// Streams sections to a temporary file and renames it when finished. Sections appear in the order
+// added.
 class LittleBitWriter {
  public:
   explicit LittleBitWriter(const std::filesystem::path& path);
@@ -97,10 +107,12 @@ class LittleBitWriter {
 
   void AddFile(const std::string& name, std::string_view content);
   void AddDense(const TensorView& tensor);  // as it is, same dtype
-  void AddGroupQuant(const std::string& name, const GroupQuantShape& shape, std::span<const std::byte> bytes);
-  void AddLittleBit(const std::string& name, const LittleBitShape& shape, std::span<const std::byte> payload,
-                    double relative_error);
-  // Writes metadata, directory and header, and renames. Must be the last call. Returns the file's bytes.
+  void AddGroupQuant(const std::string& name, const GroupQuantShape& shape,
+                     std::span<const std::byte> bytes);
+  void AddLittleBit(const std::string& name, const LittleBitShape& shape,
+                    std::span<const std::byte> payload, double relative_error);
+  // Writes metadata, directory and header, and renames. Must be the last call. Returns the file's
+  // bytes.
   uint64_t Finish(const LittleBitMetadata& metadata);
 
  private:

@@ -18,8 +18,9 @@ namespace llmq {
 // Weights ready to run. Immutable after opening; sessions on several threads may share it.
 class Model {
  public:
-  // `path`: a checkpoint directory or a .littlebit file. Errors as those of Checkpoint and LittleBitFile.
-  // `threads`: 0 means one per core. The result of a forward pass does not depend on it.
+  // `path`: a checkpoint directory or a .littlebit file. Errors as those of Checkpoint and
+  // LittleBitFile. `threads`: 0 means one per core. The result of a forward pass does not depend on
+  // it.
   static std::unique_ptr<Model> Open(const std::filesystem::path& path, int threads);
   virtual ~Model() = default;
 
@@ -35,10 +36,12 @@ class Session {
   static std::unique_ptr<Session> Create(const Model& model, int64_t max_tokens);
   virtual ~Session() = default;
 
-  // Appends tokens to the sequence. Returns logits [vocab] f32 after the last of them, valid until the next
-  // call. Throws Error{kInvalidArguments} past the capacity or for an id outside the vocabulary.
+  // Appends tokens to the sequence. Returns logits [vocab] f32 after the last of them, valid until
+  // the next call. Throws Error{kInvalidArguments} past the capacity or for an id outside the
+  // vocabulary.
   virtual std::span<const float> Append(std::span<const int32_t> tokens) = 0;
-  // As Append, but returns the logits after every one of them: [tokens.size(), vocab] f32 row-major.
+  // As Append, but returns the logits after every one of them: [tokens.size(), vocab] f32
+  // row-major.
   virtual std::span<const float> AppendAll(std::span<const int32_t> tokens) = 0;
   virtual int64_t position() const = 0;
   virtual void Reset() = 0;  // forget the sequence, keep the memory
@@ -66,8 +69,8 @@ struct GenerateResult {
   std::vector<int32_t> tokens;  // written tokens, without the prompt and without the end token
   bool reached_end = false;     // the model wrote an end token
 };
-// Feeds `prompt` and writes up to max_new tokens. on_token (may be empty) sees each as it is chosen and
-// returns false to stop.
+// Feeds `prompt` and writes up to max_new tokens. on_token (may be empty) sees each as it is chosen
+// and returns false to stop.
 GenerateResult Generate(Session& session, std::span<const int32_t> prompt, int64_t max_new,
                         const SamplingOptions& sampling, std::span<const int64_t> end_ids,
                         const std::function<bool(int32_t)>& on_token);

@@ -1,4 +1,5 @@
-// What config.json says about a decoder-only transformer, in one struct for trainer and runtime alike.
+// What config.json says about a decoder-only transformer, in one struct for trainer and runtime
+// alike.
 #ifndef LLMQ_MODEL_CONFIG_H_
 #define LLMQ_MODEL_CONFIG_H_
 
@@ -16,8 +17,8 @@ struct RopeConfig {
   double theta = 10000.0;
   RopeScalingKind scaling = RopeScalingKind::kNone;
   double factor = 1.0;
-  double low_freq_factor = 1.0;   // llama3
-  double high_freq_factor = 4.0;  // llama3
+  double low_freq_factor = 1.0;      // llama3
+  double high_freq_factor = 4.0;     // llama3
   double original_max_position = 0;  // llama3, yarn, dynamic
   double beta_fast = 32.0;           // yarn
   double beta_slow = 1.0;            // yarn
@@ -47,14 +48,14 @@ struct ModelConfig {
   std::vector<int64_t> eos_token_ids;
 };
 
-// Parses and checks config.json. `where` is the path for messages. Throws Error{kGeneral} for an unknown
-// architecture (naming it and the supported list), a missing or absurd value, or an unsupported activation.
-// generation_config_json may be empty.
+// Parses and checks config.json. `where` is the path for messages. Throws Error{kGeneral} for an
+// unknown architecture (naming it and the supported list), a missing or absurd value, or an
+// unsupported activation. generation_config_json may be empty.
 ModelConfig ParseModelConfig(std::string_view config_json, std::string_view generation_config_json,
                              const std::string& where);
 
-// Inverse rotary frequencies after scaling, [head_dim/2] f32, and the factor on cos and sin (1 but for
-// yarn). `sequence_length` matters to dynamic scaling only.
+// Inverse rotary frequencies after scaling, [head_dim/2] f32, and the factor on cos and sin (1 but
+// for yarn). `sequence_length` matters to dynamic scaling only.
 struct RopeFrequencies {
   std::vector<float> inverse;
   float attention_factor = 1.0f;
@@ -80,13 +81,14 @@ struct LinearSpec {
 std::vector<LinearSpec> BlockLinears(const ModelConfig& config);
 
 // Names of the tensors outside the linears, in Hugging Face's terms.
-std::string InputNormName(int64_t layer);       // "model.layers.N.input_layernorm.weight"
+std::string InputNormName(int64_t layer);  // "model.layers.N.input_layernorm.weight"
 std::string PostAttentionNormName(int64_t layer);
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr const char* kFinalNormName = "model.norm.weight";
 inline constexpr const char* kHeadName = "lm_head.weight";
 
-// Every tensor the model needs, with its shape: weights, biases, norms, embedding, and head if untied.
+// Every tensor the model needs, with its shape: weights, biases, norms, embedding, and head if
+// untied.
 struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;

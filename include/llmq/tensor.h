@@ -40,8 +40,9 @@ bool IsFloat(DType dtype);  // F32, F16, BF16 or F64: what ConvertToFloat accept
 struct TensorView {
   std::string name;
   DType dtype = DType::kF32;
-  std::vector<int64_t> shape;       // row-major, outermost first, as in PyTorch
-  std::span<const std::byte> data;  // product(shape) * DTypeBytes(dtype) bytes, little endian, unaligned
+  std::vector<int64_t> shape;  // row-major, outermost first, as in PyTorch
+  std::span<const std::byte>
+      data;  // product(shape) * DTypeBytes(dtype) bytes, little endian, unaligned
 
   int64_t num_elements() const;
   std::string ShapeText() const;  // "[4096, 11008]"

@@ -1,4 +1,5 @@
-// Text for calibration, training and measuring: files of the user or the texts that ship inside the program.
+// Text for calibration, training and measuring: files of the user or the texts that ship inside the
+// program.
 #ifndef LLMQ_TEXT_DATASET_H_
 #define LLMQ_TEXT_DATASET_H_
 
@@ -18,21 +19,22 @@ struct TextDataset {
   std::vector<std::string> documents;  // valid UTF-8, none empty
 };
 
-// .txt: one document; .jsonl: a "text" string per line; .json: an array of strings or of objects with "text",
-// or an object with such an array under "data" or "text". Throws Error{kModelNotFound} if the file is
-// missing, Error{kInvalidArguments} for another extension (Parquet: with advice), no text, or bad JSON (line
-// named).
+// .txt: one document; .jsonl: a "text" string per line; .json: an array of strings or of objects
+// with "text", or an object with such an array under "data" or "text". Throws Error{kModelNotFound}
+// if the file is missing, Error{kInvalidArguments} for another extension (Parquet: with advice), no
+// text, or bad JSON (line named).
 TextDataset LoadTextDataset(const std::filesystem::path& path);
 
 // Short public-domain and self-made English that ships inside the program (about 200 KB).
 TextDataset BuiltInTrainingText();
 TextDataset BuiltInHeldOutText();  // no overlap with the training text
 
-// Tokens of all documents joined with "\n\n" (the way the papers evaluate), BOS once if the tokenizer adds it.
+// Tokens of all documents joined with "\n\n" (the way the papers evaluate), BOS once if the
+// tokenizer adds it.
 std::vector<int32_t> TokenizeJoined(const TextDataset& dataset, const Tokenizer& tokenizer);
 
-// Every k-th document (at least one) set aside: {training, held out}. Used when the user gives one file. A
-// data set of one document is cut by length instead, the last part held out.
+// Every k-th document (at least one) set aside: {training, held out}. Used when the user gives one
+// file. A data set of one document is cut by length instead, the last part held out.
 struct DatasetSplit {
   TextDataset training;
   TextDataset held_out;

@@ -16,14 +16,14 @@ namespace llmq {
 
 class Tokenizer {
  public:
-  // Chooses tokenizer.json if present, else tokenizer.model; reads tokenizer_config.json beside them.
-  // `where` (the model's path) begins messages. Throws Error{kGeneral} if there is none, it is damaged, or it
-  // needs something unsupported (named).
+  // Chooses tokenizer.json if present, else tokenizer.model; reads tokenizer_config.json beside
+  // them. `where` (the model's path) begins messages. Throws Error{kGeneral} if there is none, it
+  // is damaged, or it needs something unsupported (named).
   static std::unique_ptr<Tokenizer> FromFiles(const ModelFiles& files, const std::string& where);
   virtual ~Tokenizer() = default;
 
-  // `add_special`: add what the tokenizer adds around a text (BOS for Llama). Special tokens written in the
-  // text are recognised. Invalid UTF-8 is treated as U+FFFD. Thread-safe.
+  // `add_special`: add what the tokenizer adds around a text (BOS for Llama). Special tokens
+  // written in the text are recognised. Invalid UTF-8 is treated as U+FFFD. Thread-safe.
   virtual std::vector<int32_t> Encode(std::string_view text, bool add_special) const = 0;
   // Invalid ids are skipped. `skip_special` leaves out control tokens.
   virtual std::string Decode(std::span<const int32_t> ids, bool skip_special) const = 0;
@@ -35,7 +35,8 @@ class Tokenizer {
   virtual std::optional<int32_t> eos_id() const = 0;
 };
 
-// Turns ids into text one at a time: returns what has become certain, holding back incomplete UTF-8.
+// Turns ids into text one at a time: returns what has become certain, holding back incomplete
+// UTF-8.
 class TokenStream {
  public:
   explicit TokenStream(const Tokenizer& tokenizer);  // borrowed; must outlive this

@@ -1,7 +1,8 @@
 // Bounded reading of untrusted bytes and arithmetic that notices overflow.
 //
-// Every binary reader in src/formats and src/text walks its input through ByteReader: a count or a length
-// taken from a file is checked against the bytes that remain before anything is allocated for it.
+// Every binary reader in src/formats and src/text walks its input through ByteReader: a count or a
+// length taken from a file is checked against the bytes that remain before anything is allocated
+// for it.
 #ifndef LLMQ_BASE_BYTES_H_
 #define LLMQ_BASE_BYTES_H_
 
@@ -32,8 +33,8 @@ inline std::span<const std::byte> AsBytes(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-// A cursor over borrowed bytes, which must outlive it. Reads little-endian values in order. A read that
-// would pass the end throws Error{kGeneral} "where: expected N bytes at offset O, found R".
+// A cursor over borrowed bytes, which must outlive it. Reads little-endian values in order. A read
+// that would pass the end throws Error{kGeneral} "where: expected N bytes at offset O, found R".
 class ByteReader {
  public:
   // `where` begins every message, usually the path and the part being read.

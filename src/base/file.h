@@ -1,7 +1,7 @@
 // Files as the rest of the program sees them: read-only mappings in, atomic writes out.
 //
-// Nothing here knows a format. An output exists at its path complete or not at all: AtomicFile writes to a
-// temporary beside it and renames. Inputs are mapped read-only and never modified.
+// Nothing here knows a format. An output exists at its path complete or not at all: AtomicFile
+// writes to a temporary beside it and renames. Inputs are mapped read-only and never modified.
 #ifndef LLMQ_BASE_FILE_H_
 #define LLMQ_BASE_FILE_H_
 
@@ -14,8 +14,8 @@
 
 namespace llmq {
 
-// A read-only mapping of a whole regular file. Owns the mapping; views into bytes() must not outlive it.
-// An empty file gives empty bytes.
+// A read-only mapping of a whole regular file. Owns the mapping; views into bytes() must not
+// outlive it. An empty file gives empty bytes.
 class MappedFile {
  public:
   // Throws Error{kModelNotFound} if the path does not exist, Error{kGeneral} if it cannot be read.
@@ -28,7 +28,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
-  // Tells the kernel that these bytes (inside bytes()) will not be needed soon: they leave the resident set.
+  // Tells the kernel that these bytes (inside bytes()) will not be needed soon: they leave the
+  // resident set.
   void Release(std::span<const std::byte> part) const;
 
  private:
@@ -37,8 +38,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Writes a file so that it appears at `path` complete or not at all. The temporary lies beside it and is
-// removed if Commit() was not reached.
+// Writes a file so that it appears at `path` complete or not at all. The temporary lies beside it
+// and is removed if Commit() was not reached.
 class AtomicFile {
  public:
   // Throws Error{kGeneral} if the directory is missing or not writable.
@@ -65,7 +66,8 @@ class AtomicFile {
   uint64_t size_ = 0;
 };
 
-// The whole file as text. Throws as MappedFile does, and Error{kGeneral} if it is larger than `max_bytes`.
+// The whole file as text. Throws as MappedFile does, and Error{kGeneral} if it is larger than
+// `max_bytes`.
 std::string ReadTextFile(const std::filesystem::path& path, uint64_t max_bytes = uint64_t{1} << 30);
 
 // AtomicFile in one call.

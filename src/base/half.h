@@ -1,6 +1,7 @@
 // fp16 and bf16 as they lie in files: 16-bit patterns, converted to and from float.
 //
-// IEEE 754 binary16 and bfloat16, round to nearest even. NaN stays NaN; fp16 overflow becomes infinity.
+// IEEE 754 binary16 and bfloat16, round to nearest even. NaN stays NaN; fp16 overflow becomes
+// infinity.
 #ifndef LLMQ_BASE_HALF_H_
 #define LLMQ_BASE_HALF_H_
 
@@ -12,8 +13,10 @@ namespace llmq {
 inline float HalfToFloat(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t magnitude = half & 0x7fffu;
-  if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-  // A subnormal or normal half is its bits read with the float exponent bias: exact after one product.
+  if (magnitude >= 0x7c00u)
+    return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
+  // A subnormal or normal half is its bits read with the float exponent bias: exact after one
+  // product.
   const float value = std::bit_cast<float>(magnitude << 13) * 0x1.0p112f;
   return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
 }
@@ -32,11 +35,14 @@ inline uint16_t FloatToHalf(float value) {
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000u) >> 13));
 }
 
-inline float Bf16ToFloat(uint16_t bf16) { return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16); }
+inline float Bf16ToFloat(uint16_t bf16) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16);
+}
 
 inline uint16_t FloatToBf16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);  // NaN
+  if ((bits & 0x7fffffffu) > 0x7f800000u)
+    return static_cast<uint16_t>((bits >> 16) | 0x40u);  // NaN
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 

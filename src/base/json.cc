@@ -26,8 +26,9 @@ const Json* Find(const Json& object, const char* key) {
 Json ParseJson(std::string_view text, const std::string& where) {
   const auto limit_depth = [&](int depth, nlohmann::detail::parse_event_t, Json&) {
     if (depth > kMaxDepth) {
-      throw Error(ErrorCode::kGeneral,
-                  fmt::format("{}: expected at most {} nested levels, found more", where, kMaxDepth));
+      throw Error(
+          ErrorCode::kGeneral,
+          fmt::format("{}: expected at most {} nested levels, found more", where, kMaxDepth));
     }
     return true;
   };

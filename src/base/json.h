@@ -1,4 +1,5 @@
-// JSON in and out. The converter between nlohmann's exceptions and llmq::Error; JSON is parsed only here.
+// JSON in and out. The converter between nlohmann's exceptions and llmq::Error; JSON is parsed only
+// here.
 #ifndef LLMQ_BASE_JSON_H_
 #define LLMQ_BASE_JSON_H_
 
@@ -11,11 +12,12 @@ namespace llmq {
 // Keys keep the order in which they were written.
 using Json = nlohmann::ordered_json;
 
-// Throws Error{kGeneral} "where: expected JSON, found ... at byte N". Nesting is limited to 128 levels.
+// Throws Error{kGeneral} "where: expected JSON, found ... at byte N". Nesting is limited to 128
+// levels.
 Json ParseJson(std::string_view text, const std::string& where);
 
-// Typed look-ups in an object. Get* throws Error{kGeneral} "where: key: expected an integer, found ..."
-// if the key is there with another type; a missing or null key gives the fallback.
+// Typed look-ups in an object. Get* throws Error{kGeneral} "where: key: expected an integer, found
+// ..." if the key is there with another type; a missing or null key gives the fallback.
 int64_t GetInt(const Json& object, const char* key, int64_t fallback, const std::string& where);
 double GetNumber(const Json& object, const char* key, double fallback, const std::string& where);
 bool GetBool(const Json& object, const char* key, bool fallback, const std::string& where);

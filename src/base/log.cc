@@ -11,7 +11,8 @@ namespace {
 Verbosity g_verbosity = Verbosity::kNormal;
 
 std::shared_ptr<spdlog::logger> MakeLogger(const char* name, const char* pattern) {
-  auto logger = std::make_shared<spdlog::logger>(name, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger =
+      std::make_shared<spdlog::logger>(name, std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern(pattern);
   logger->set_level(spdlog::level::trace);
   return logger;

@@ -24,9 +24,9 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Splits [0, count) into size() contiguous ranges, calls body(begin, end) for each non-empty one in
-  // parallel and returns when all are done. Range borders are multiples of `grain` (but for the last).
-  // An exception of body ends the process's work: bodies must not throw. Not reentrant.
+  // Splits [0, count) into size() contiguous ranges, calls body(begin, end) for each non-empty one
+  // in parallel and returns when all are done. Range borders are multiples of `grain` (but for the
+  // last). An exception of body ends the process's work: bodies must not throw. Not reentrant.
   void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
  private:

@@ -1,8 +1,9 @@
 // From a target in bits per weight to the rank of every layer, in bytes of the file.
 //
-// Before: the command line gives a target or a rank, model_config lists the linears. After: compress/pipeline
-// factorizes to these ranks and formats/output_plan adds up the file. Source: arXiv 2506.13771, section 3
-// (bits of a factorized layer) and appendix (K/V rank on grouped-query models).
+// Before: the command line gives a target or a rank, model_config lists the linears. After:
+// compress/pipeline factorizes to these ranks and formats/output_plan adds up the file. Source:
+// arXiv 2506.13771, section 3 (bits of a factorized layer) and appendix (K/V rank on grouped-query
+// models).
 #include "llmq/bit_budget.h"
 
 #include <fmt/core.h>
@@ -16,7 +17,8 @@
 namespace llmq {
 namespace {
 
-// The paper reports that the residual path hurts models below 2 B parameters at 0.1 BPW and helps from 0.3 up.
+// The paper reports that the residual path hurts models below 2 B parameters at 0.1 BPW and helps
+// from 0.3 up.
 constexpr double kResidualMinBpw = 0.3;
 constexpr int64_t kResidualAlwaysWeights = 2'000'000'000;
 constexpr int kBisectionSteps = 60;
@@ -44,7 +46,8 @@ RankPlan MakePlan(const std::vector<LinearSpec>& linears, int64_t paths,
     plan.body_bytes += plan.layers.back().bytes;
   }
   plan.body_weights = TotalWeights(linears);
-  plan.body_bpw = 8.0 * static_cast<double>(plan.body_bytes) / static_cast<double>(plan.body_weights);
+  plan.body_bpw =
+      8.0 * static_cast<double>(plan.body_bytes) / static_cast<double>(plan.body_weights);
   return plan;
 }
 
@@ -79,7 +82,8 @@ class Allocator {
   std::vector<int64_t> RanksAt(double base_bpw) const {
     std::vector<int64_t> ranks;
     for (const LinearSpec& linear : linears_) {
-      const auto rank = static_cast<double>(RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw));
+      const auto rank =
+          static_cast<double>(RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw));
       const double factor = IsKeyOrValue(linear) ? kv_rank_factor_ : 1.0;
       ranks.push_back(std::min(static_cast<int64_t>(rank * factor), SmallerSide(linear)));
     }
@@ -92,7 +96,8 @@ class Allocator {
       if (ranks[i] == 0) continue;
       bytes += LittleBitPayloadBytes({linears_[i].d_out, linears_[i].d_in, ranks[i], paths_});
     }
-    return 8.0 * static_cast<double>(bytes) <= target_bpw * static_cast<double>(TotalWeights(linears_));
+    return 8.0 * static_cast<double>(bytes) <=
+           target_bpw * static_cast<double>(TotalWeights(linears_));
   }
 
   std::vector<LinearSpec> linears_;
@@ -120,17 +125,20 @@ RankPlan ManualPlan(const ModelConfig& config, const RankOptions& options) {
   return MakePlan(linears, options.residual == Residual::kOff ? 1 : 2, ranks);
 }
 
-int64_t FewestPaths(const RankOptions& options) { return options.residual == Residual::kOn ? 2 : 1; }
+int64_t FewestPaths(const RankOptions& options) {
+  return options.residual == Residual::kOn ? 2 : 1;
+}
 
 [[noreturn]] void ThrowStarved(const ModelConfig& config, const RankOptions& options,
                                const LinearSpec& linear, int64_t rank) {
   const SmallestFeasible smallest = FindSmallestFeasible(config, options);
-  throw Error(ErrorCode::kRankSelectionFailed,
-              fmt::format("{} [{}, {}]: expected room for rank {} at {} bits per weight, found room for "
-                          "rank {}; smallest feasible for this model: {:.4g} BPW, set by {}",
-                          linear.name, linear.d_out, linear.d_in, RequiredRank(linear),
-                          options.target_bpw, rank, smallest.bpw, smallest.layer),
-              fmt::format("Use --target-bpw {:.4g} or higher", smallest.bpw));
+  throw Error(
+      ErrorCode::kRankSelectionFailed,
+      fmt::format("{} [{}, {}]: expected room for rank {} at {} bits per weight, found room for "
+                  "rank {}; smallest feasible for this model: {:.4g} BPW, set by {}",
+                  linear.name, linear.d_out, linear.d_in, RequiredRank(linear), options.target_bpw,
+                  rank, smallest.bpw, smallest.layer),
+      fmt::format("Use --target-bpw {:.4g} or higher", smallest.bpw));
 }
 
 }  // namespace

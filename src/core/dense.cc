@@ -1,5 +1,5 @@
-// Back from factors to a dense matrix: what the compressed layer stands for, for error measurement and for
-// formats that know no factors. The only file of core that uses Eigen.
+// Back from factors to a dense matrix: what the compressed layer stands for, for error measurement
+// and for formats that know no factors. The only file of core that uses Eigen.
 #include <Eigen/Core>
 
 #include "base/half.h"
@@ -10,7 +10,8 @@ namespace {
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// signs [rows, cols] -> f32, row k multiplied by row_scale[k] (may be empty) and column c by col_scale[c].
+// signs [rows, cols] -> f32, row k multiplied by row_scale[k] (may be empty) and column c by
+// col_scale[c].
 RowMatrix ExpandSigns(const SignMatrixView& signs, std::span<const uint16_t> row_scale,
                       std::span<const uint16_t> col_scale) {
   RowMatrix out(signs.rows, signs.cols);
@@ -31,9 +32,9 @@ void ReconstructDense(const LittleBitShape& shape, std::span<const std::byte> pa
   Eigen::Map<RowMatrix> dense(out.data(), shape.d_out, shape.d_in);
   dense.setZero();
   for (const LittleBitPathView& path : ViewLittleBitPaths(shape, payload)) {
-    const RowMatrix left = ExpandSigns(path.u, {}, path.h);        // [r, d_out]
-    const RowMatrix right = ExpandSigns(path.v, path.l, path.g);   // [r, d_in]
-    dense.noalias() += left.transpose() * right;                   // [d_out, r] . [r, d_in]
+    const RowMatrix left = ExpandSigns(path.u, {}, path.h);       // [r, d_out]
+    const RowMatrix right = ExpandSigns(path.v, path.l, path.g);  // [r, d_in]
+    dense.noalias() += left.transpose() * right;                  // [d_out, r] . [r, d_in]
   }
 }
 

@@ -1,7 +1,8 @@
 // Grouped 8- and 4-bit rows for embeddings and heads.
 //
-// Before: compress/export reads a dense tensor. After: formats/littlebit_writer stores the bytes; the runtime
-// looks rows up or multiplies with them. Source: docs/format/littlebit.md, "Grouped tensors".
+// Before: compress/export reads a dense tensor. After: formats/littlebit_writer stores the bytes;
+// the runtime looks rows up or multiplies with them. Source: docs/format/littlebit.md, "Grouped
+// tensors".
 #include "llmq/group_quant.h"
 
 #include <algorithm>
@@ -14,7 +15,8 @@ namespace llmq {
 namespace {
 
 int64_t CodeBytes(const GroupQuantShape& shape) {
-  // An odd row of 4-bit codes, or an odd number of 8-bit ones, is padded so that the scales stay 2-aligned.
+  // An odd row of 4-bit codes, or an odd number of 8-bit ones, is padded so that the scales stay
+  // 2-aligned.
   const int64_t bytes = shape.bits == 8 ? shape.cols : (shape.cols + 1) / 2;
   return (bytes + 1) / 2 * 2;
 }
@@ -30,9 +32,9 @@ float MaxMagnitude(std::span<const float> group) {
 }
 
 int Code(float value, float inverse_scale, int limit_low, int limit_high) {
-  return static_cast<int>(
-      std::clamp(std::nearbyint(value * inverse_scale), static_cast<float>(limit_low),
-                 static_cast<float>(limit_high)));
+  return static_cast<int>(std::clamp(std::nearbyint(value * inverse_scale),
+                                     static_cast<float>(limit_low),
+                                     static_cast<float>(limit_high)));
 }
 
 void QuantizeRow(const GroupQuantShape& shape, std::span<const float> row, std::byte* out) {
@@ -43,7 +45,8 @@ void QuantizeRow(const GroupQuantShape& shape, std::span<const float> row, std::
     const int64_t begin = group * group_size;
     const int64_t size = std::min(group_size, shape.cols - begin);
     const float largest = MaxMagnitude(row.subspan(begin, size));
-    const uint16_t half = FloatToHalf(std::min(largest / (shape.bits == 8 ? 127.0f : 7.0f), 65504.0f));
+    const uint16_t half =
+        FloatToHalf(std::min(largest / (shape.bits == 8 ? 127.0f : 7.0f), 65504.0f));
     const float scale = HalfToFloat(half);  // codes fit the scale that is stored
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
     std::memcpy(scales + group * 2, &half, 2);
@@ -51,7 +54,8 @@ void QuantizeRow(const GroupQuantShape& shape, std::span<const float> row, std::
       if (shape.bits == 8) {
         out[col] = static_cast<std::byte>(Code(row[col], inverse, -127, 127));
       } else {
-        out[col / 2] |= static_cast<std::byte>((Code(row[col], inverse, -8, 7) + 8) << (col % 2 * 4));
+        out[col / 2] |=
+            static_cast<std::byte>((Code(row[col], inverse, -8, 7) + 8) << (col % 2 * 4));
       }
     }
   }
@@ -65,9 +69,12 @@ int64_t GroupQuantRowBytes(const GroupQuantShape& shape) {
   return CodeBytes(shape) + GroupsPerRow(shape) * 2;
 }
 
-int64_t GroupQuantBytes(const GroupQuantShape& shape) { return shape.rows * GroupQuantRowBytes(shape); }
+int64_t GroupQuantBytes(const GroupQuantShape& shape) {
+  return shape.rows * GroupQuantRowBytes(shape);
+}
 
-void QuantizeGroups(const GroupQuantShape& shape, std::span<const float> values, std::span<std::byte> out) {
+void QuantizeGroups(const GroupQuantShape& shape, std::span<const float> values,
+                    std::span<std::byte> out) {
   for (int64_t row = 0; row < shape.rows; ++row) {
     QuantizeRow(shape, values.subspan(row * shape.cols, shape.cols),
                 out.data() + row * GroupQuantRowBytes(shape));
@@ -85,9 +92,9 @@ void DequantizeGroupRow(const GroupQuantShape& shape, std::span<const std::byte>
     const float scale = HalfToFloat(half);
     const int64_t end = std::min(begin + group_size, shape.cols);
     for (int64_t col = begin; col < end; ++col) {
-      const int code = shape.bits == 8
-                           ? static_cast<int8_t>(codes[col])
-                           : static_cast<int>((codes[col / 2] >> (col % 2 * 4)) & std::byte{15}) - 8;
+      const int code =
+          shape.bits == 8 ? static_cast<int8_t>(codes[col])
+                          : static_cast<int>((codes[col / 2] >> (col % 2 * 4)) & std::byte{15}) - 8;
       out[col] = scale * static_cast<float>(code);
     }
   }

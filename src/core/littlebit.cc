@@ -1,8 +1,9 @@
 // The payload of a compressed layer: sizes, views and packing.
 //
-// Before: compress/export hands over float factors. After: formats/littlebit_writer stores the payload as it
-// is, and runtime/linear multiplies with views of it. Source: docs/format/littlebit.md, "Payload of a LittleBit
-// layer". Reconstruction to a dense matrix is in dense.cc.
+// Before: compress/export hands over float factors. After: formats/littlebit_writer stores the
+// payload as it is, and runtime/linear multiplies with views of it. Source:
+// docs/format/littlebit.md, "Payload of a LittleBit layer". Reconstruction to a dense matrix is in
+// dense.cc.
 #include "llmq/littlebit.h"
 
 #include <fmt/core.h>
@@ -48,9 +49,10 @@ void PackScales(std::span<const float> scales, const char* name, std::byte* out)
   for (size_t i = 0; i < scales.size(); ++i) {
     const uint16_t half = FloatToHalf(scales[i]);
     if ((half & 0x7c00u) == 0x7c00u) {
-      throw Error(ErrorCode::kFactorizationFailed,
-                  fmt::format("scale {}[{}]: expected a finite fp16 value, found {}", name, i, scales[i]),
-                  "Check the model's weights for NaN, Inf or extreme values");
+      throw Error(
+          ErrorCode::kFactorizationFailed,
+          fmt::format("scale {}[{}]: expected a finite fp16 value, found {}", name, i, scales[i]),
+          "Check the model's weights for NaN, Inf or extreme values");
     }
     std::memcpy(out + i * 2, &half, 2);
   }
@@ -62,7 +64,8 @@ std::span<const uint16_t> Halves(const std::byte* data, int64_t count) {
 
 SignMatrixView Signs(const std::byte* data, int64_t rows, int64_t cols) {
   SignMatrixView view{rows, cols, {}};
-  view.bytes = {reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(rows * view.row_bytes())};
+  view.bytes = {reinterpret_cast<const uint8_t*>(data),
+                static_cast<size_t>(rows * view.row_bytes())};
   return view;
 }
 
@@ -88,7 +91,8 @@ std::vector<LittleBitPathView> ViewLittleBitPaths(const LittleBitShape& shape,
   return paths;
 }
 
-LittleBitLinear PackLittleBit(const LittleBitShape& shape, std::span<const LittleBitPathValues> paths) {
+LittleBitLinear PackLittleBit(const LittleBitShape& shape,
+                              std::span<const LittleBitPathValues> paths) {
   LittleBitLinear packed{shape, {}};
   packed.payload.resize(static_cast<size_t>(LittleBitPayloadBytes(shape)));
   const PathLayout layout(shape);

@@ -1,7 +1,7 @@
 // Element types and conversion to float: the first change of type on a weight's way.
 //
-// Before: formats/safetensors hands out views of the mapped file. After: float buffers for the compressor,
-// the runtime's scratch and the NaN scan. Source: the safetensors format's dtype names.
+// Before: formats/safetensors hands out views of the mapped file. After: float buffers for the
+// compressor, the runtime's scratch and the NaN scan. Source: the safetensors format's dtype names.
 #include "llmq/tensor.h"
 
 #include <fmt/core.h>
@@ -70,7 +70,8 @@ std::optional<DType> DTypeFromName(std::string_view safetensors_name) {
 }
 
 bool IsFloat(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64;
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
+         dtype == DType::kF64;
 }
 
 int64_t TensorView::num_elements() const {
@@ -81,7 +82,8 @@ int64_t TensorView::num_elements() const {
 
 std::string TensorView::ShapeText() const {
   std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += fmt::format("{}{}", i == 0 ? "" : ", ", shape[i]);
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", shape[i]);
   return text + "]";
 }
 
