@@ -29,6 +29,9 @@ TextDataset LoadTextDataset(const std::filesystem::path& path);
 TextDataset BuiltInTrainingText();
 TextDataset BuiltInHeldOutText();  // no overlap with the training text
 
+// English words that the coherence measure knows: lower case, one per line, sorted.
+std::string_view BuiltInWords();
+
 // Tokens of all documents joined with "\n\n" (the way the papers evaluate), BOS once if the
 // tokenizer adds it.
 std::vector<int32_t> TokenizeJoined(const TextDataset& dataset, const Tokenizer& tokenizer);

@@ -25,8 +25,10 @@ class Tokenizer {
   // `add_special`: add what the tokenizer adds around a text (BOS for Llama). Special tokens
   // written in the text are recognised. Invalid UTF-8 is treated as U+FFFD. Thread-safe.
   virtual std::vector<int32_t> Encode(std::string_view text, bool add_special) const = 0;
-  // Invalid ids are skipped. `skip_special` leaves out control tokens.
-  virtual std::string Decode(std::span<const int32_t> ids, bool skip_special) const = 0;
+  // Invalid ids are skipped. `skip_special` leaves out control tokens. Always valid UTF-8.
+  std::string Decode(std::span<const int32_t> ids, bool skip_special) const;
+  // The decoder behind Decode(). It borrows this tokenizer, which must outlive it.
+  virtual std::unique_ptr<TokenDecoder> NewDecoder(bool skip_special) const = 0;
 
   virtual int64_t vocab_size() const = 0;  // highest id + 1
   virtual std::optional<int32_t> TokenToId(std::string_view token) const = 0;
@@ -35,19 +37,16 @@ class Tokenizer {
   virtual std::optional<int32_t> eos_id() const = 0;
 };
 
-// Turns ids into text one at a time: returns what has become certain, holding back incomplete
-// UTF-8.
+// What a generating program prints: a TokenDecoder that leaves out special tokens.
 class TokenStream {
  public:
-  explicit TokenStream(const Tokenizer& tokenizer);  // borrowed; must outlive this
-  std::string Push(int32_t id);
-  std::string Flush();
+  explicit TokenStream(const Tokenizer& tokenizer)  // borrowed; must outlive this
+      : decoder_(tokenizer.NewDecoder(/*skip_special=*/true)) {}
+  std::string Push(int32_t id) { return decoder_->Push(id); }
+  std::string Flush() { return decoder_->Flush(); }
 
  private:
-  const Tokenizer& tokenizer_;
-  std::vector<int32_t> ids_;
-  size_t printed_bytes_ = 0;
-  size_t window_begin_ = 0;
+  std::unique_ptr<TokenDecoder> decoder_;
 };
 
 }  // namespace llmq

@@ -9,22 +9,23 @@ namespace {
 
 constexpr int kMaxDepth = 128;
 
-const Json* Find(const Json& object, const char* key) {
+template <typename AnyJson>
+const AnyJson* Find(const AnyJson& object, const char* key) {
   if (!object.is_object()) return nullptr;
   const auto it = object.find(key);
   return it == object.end() || it->is_null() ? nullptr : &*it;
 }
 
-[[noreturn]] void ThrowType(const char* key, const char* expected, const Json& found,
+template <typename AnyJson>
+[[noreturn]] void ThrowType(const char* key, const char* expected, const AnyJson& found,
                             const std::string& where) {
   throw Error(ErrorCode::kGeneral, fmt::format("{}: \"{}\": expected {}, found {}", where, key,
                                                expected, DumpJson(found).substr(0, 60)));
 }
 
-}  // namespace
-
-Json ParseJson(std::string_view text, const std::string& where) {
-  const auto limit_depth = [&](int depth, nlohmann::detail::parse_event_t, Json&) {
+template <typename AnyJson>
+AnyJson Parse(std::string_view text, const std::string& where) {
+  const auto limit_depth = [&](int depth, nlohmann::detail::parse_event_t, AnyJson&) {
     if (depth > kMaxDepth) {
       throw Error(
           ErrorCode::kGeneral,
@@ -33,44 +34,70 @@ Json ParseJson(std::string_view text, const std::string& where) {
     return true;
   };
   try {
-    return Json::parse(text.begin(), text.end(), limit_depth);
+    return AnyJson::parse(text.begin(), text.end(), limit_depth);
   } catch (const nlohmann::json::exception& e) {
     throw Error(ErrorCode::kGeneral, fmt::format("{}: expected JSON, found: {}", where, e.what()),
                 "The file is damaged or not JSON");
   }
 }
 
-int64_t GetInt(const Json& object, const char* key, int64_t fallback, const std::string& where) {
-  const Json* value = Find(object, key);
+}  // namespace
+
+Json ParseJson(std::string_view text, const std::string& where) { return Parse<Json>(text, where); }
+
+SortedJson ParseSortedJson(std::string_view text, const std::string& where) {
+  return Parse<SortedJson>(text, where);
+}
+
+template <typename AnyJson>
+int64_t GetInt(const AnyJson& object, const char* key, int64_t fallback, const std::string& where) {
+  const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_number_integer()) ThrowType(key, "an integer", *value, where);
   return value->get<int64_t>();
 }
 
-double GetNumber(const Json& object, const char* key, double fallback, const std::string& where) {
-  const Json* value = Find(object, key);
+template <typename AnyJson>
+double GetNumber(const AnyJson& object, const char* key, double fallback,
+                 const std::string& where) {
+  const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_number()) ThrowType(key, "a number", *value, where);
   return value->get<double>();
 }
 
-bool GetBool(const Json& object, const char* key, bool fallback, const std::string& where) {
-  const Json* value = Find(object, key);
+template <typename AnyJson>
+bool GetBool(const AnyJson& object, const char* key, bool fallback, const std::string& where) {
+  const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_boolean()) ThrowType(key, "true or false", *value, where);
   return value->get<bool>();
 }
 
-std::string GetString(const Json& object, const char* key, const std::string& fallback,
+template <typename AnyJson>
+std::string GetString(const AnyJson& object, const char* key, const std::string& fallback,
                       const std::string& where) {
-  const Json* value = Find(object, key);
+  const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_string()) ThrowType(key, "a string", *value, where);
   return value->get<std::string>();
 }
 
-std::string DumpJson(const Json& value, int indent) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+template <typename AnyJson>
+std::string DumpJson(const AnyJson& value, int indent) {
+  return value.dump(indent, ' ', false, AnyJson::error_handler_t::replace);
 }
+
+template int64_t GetInt(const Json&, const char*, int64_t, const std::string&);
+template double GetNumber(const Json&, const char*, double, const std::string&);
+template bool GetBool(const Json&, const char*, bool, const std::string&);
+template std::string GetString(const Json&, const char*, const std::string&, const std::string&);
+template std::string DumpJson(const Json&, int);
+template int64_t GetInt(const SortedJson&, const char*, int64_t, const std::string&);
+template double GetNumber(const SortedJson&, const char*, double, const std::string&);
+template bool GetBool(const SortedJson&, const char*, bool, const std::string&);
+template std::string GetString(const SortedJson&, const char*, const std::string&,
+                               const std::string&);
+template std::string DumpJson(const SortedJson&, int);
 
 }  // namespace llmq
