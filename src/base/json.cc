@@ -54,7 +54,7 @@ int64_t GetInt(const AnyJson& object, const char* key, int64_t fallback, const s
   const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_number_integer()) ThrowType(key, "an integer", *value, where);
-  return value->get<int64_t>();
+  return value->template get<int64_t>();
 }
 
 template <typename AnyJson>
@@ -63,7 +63,7 @@ double GetNumber(const AnyJson& object, const char* key, double fallback,
   const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_number()) ThrowType(key, "a number", *value, where);
-  return value->get<double>();
+  return value->template get<double>();
 }
 
 template <typename AnyJson>
@@ -71,7 +71,7 @@ bool GetBool(const AnyJson& object, const char* key, bool fallback, const std::s
   const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_boolean()) ThrowType(key, "true or false", *value, where);
-  return value->get<bool>();
+  return value->template get<bool>();
 }
 
 template <typename AnyJson>
@@ -80,7 +80,7 @@ std::string GetString(const AnyJson& object, const char* key, const std::string&
   const AnyJson* value = Find(object, key);
   if (value == nullptr) return fallback;
   if (!value->is_string()) ThrowType(key, "a string", *value, where);
-  return value->get<std::string>();
+  return value->template get<std::string>();
 }
 
 template <typename AnyJson>
