@@ -14,11 +14,22 @@
 
 namespace llmq {
 
+// Turns ids into text one at a time: returns what has become certain, holding back what later ids
+// can still change (incomplete UTF-8, for one). All that Push() gave plus Flush() equals
+// Tokenizer::Decode() of all ids.
+class TokenDecoder {
+ public:
+  virtual ~TokenDecoder() = default;
+  virtual std::string Push(int32_t id) = 0;
+  virtual std::string Flush() = 0;  // the rest; the last call
+};
+
 class Tokenizer {
  public:
-  // Chooses tokenizer.json if present, else tokenizer.model; reads tokenizer_config.json beside
-  // them. `where` (the model's path) begins messages. Throws Error{kGeneral} if there is none, it
-  // is damaged, or it needs something unsupported (named).
+  // Chooses tokenizer.json if present, else tokenizer.model, else vocab.json with merges.txt
+  // (GPT-2); reads tokenizer_config.json beside them. `where` (the model's path) begins messages.
+  // Throws Error{kGeneral} if there is none, it is damaged, or it needs something unsupported
+  // (named).
   static std::unique_ptr<Tokenizer> FromFiles(const ModelFiles& files, const std::string& where);
   virtual ~Tokenizer() = default;
 
