@@ -1,0 +1,104 @@
+// Outputs appear complete or not at all; inputs that are not files are refused with a code.
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+
+#include "base/bytes.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    directory_ = fs::path(testing::TempDir()) / (std::string("llmq_file_") + test->name());
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+  int64_t EntryCount() const {
+    return std::distance(fs::directory_iterator(directory_), fs::directory_iterator());
+  }
+  static ErrorCode CodeOf(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& e) {
+      return e.code();
+    }
+    return ErrorCode{0};
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(FileTest, OutputAppearsOnlyOnCommit) {
+  const fs::path path = directory_ / "out";
+  AtomicFile file(path);
+  file.Append("hello ");
+  file.Append("world");
+  file.WriteAt(0, AsBytes("J"));
+  EXPECT_FALSE(fs::exists(path));
+  file.Commit();
+  EXPECT_EQ(ReadTextFile(path), "Jello world");
+  EXPECT_EQ(EntryCount(), 1);
+}
+
+TEST_F(FileTest, NothingIsLeftWithoutCommit) {
+  { AtomicFile(directory_ / "out").Append("half"); }
+  EXPECT_EQ(EntryCount(), 0);
+}
+
+TEST_F(FileTest, AnOldFileSurvivesAnAbandonedWrite) {
+  WriteFileAtomically(directory_ / "out", "old");
+  { AtomicFile(directory_ / "out").Append("new"); }
+  EXPECT_EQ(ReadTextFile(directory_ / "out"), "old");
+}
+
+TEST_F(FileTest, MissingFileIsModelNotFound) {
+  EXPECT_EQ(CodeOf([&] { MappedFile(directory_ / "none"); }), ErrorCode::kModelNotFound);
+}
+
+TEST_F(FileTest, DirectoryIsNotAFile) {
+  EXPECT_EQ(CodeOf([&] { MappedFile{directory_}; }), ErrorCode::kGeneral);
+}
+
+TEST_F(FileTest, EmptyFileHasNoBytes) {
+  WriteFileAtomically(directory_ / "empty", "");
+  EXPECT_TRUE(MappedFile(directory_ / "empty").bytes().empty());
+}
+
+TEST_F(FileTest, ReleasedPagesReadTheSameAgain) {
+  WriteFileAtomically(directory_ / "big", std::string(1 << 20, 'a'));
+  const MappedFile file(directory_ / "big");
+  file.Release(file.bytes().subspan(100, 900000));
+  EXPECT_TRUE(std::ranges::all_of(AsText(file.bytes()), [](char c) { return c == 'a'; }));
+}
+
+TEST_F(FileTest, FileInPlaceOfDirectoryIsNotWritable) {
+  WriteFileAtomically(directory_ / "file", "x");
+  EXPECT_EQ(CodeOf([&] { EnsureWritableDirectory(directory_ / "file" / "sub"); }),
+            ErrorCode::kGeneral);
+  EXPECT_EQ(CodeOf([&] { AtomicFile(directory_ / "file" / "out"); }), ErrorCode::kGeneral);
+}
+
+TEST_F(FileTest, EnsuredDirectoryIsLeftEmpty) {
+  EnsureWritableDirectory(directory_ / "a" / "b");
+  EXPECT_TRUE(fs::is_empty(directory_ / "a" / "b"));
+  EXPECT_GT(FreeDiskBytes(directory_ / "a"), 0u);
+}
+
+TEST_F(FileTest, TextLargerThanTheLimitIsRefused) {
+  WriteFileAtomically(directory_ / "text", "12345");
+  EXPECT_EQ(CodeOf([&] { ReadTextFile(directory_ / "text", 4); }), ErrorCode::kGeneral);
+}
+
+}  // namespace
+}  // namespace llmq
