@@ -27,11 +27,13 @@ inline constexpr uint32_t kLittleBitFormatVersion = 1;
 // How the file was made. Nothing in it depends on the clock or the machine: the same input and
 // options give the same bytes.
 struct LittleBitMetadata {
-  std::string source_model;  // as the user named it
-  std::string producer;      // "llm-quantize 0.1.0"
-  std::string recipe;        // "littlebit"
-  double target_bpw = 0;     // 0 with a manual rank
-  int64_t manual_rank = 0;   // 0: chosen from target_bpw
+  // As the user named it. The section has a fixed size: a name of more than some 600 bytes loses
+  // its beginning.
+  std::string source_model;
+  std::string producer;     // "llm-quantize 0.1.0"
+  std::string recipe;       // "littlebit"
+  double target_bpw = 0;    // 0 with a manual rank
+  int64_t manual_rank = 0;  // 0: chosen from target_bpw
   int64_t original_parameters = 0;
   int64_t original_fp16_bytes = 0;
   int64_t train_tokens = 0;
@@ -86,7 +88,9 @@ class LittleBitFile {
   int64_t body_bytes() const;    // sections of kind kLittleBit with their padding
   int64_t body_weights() const;  // weights those sections stand for
   double body_bpw() const;
-  // Reads everything once. Throws Error{kGeneral} naming the first section whose checksum is wrong.
+  // Reads everything once. Throws Error{kGeneral} naming the first section whose checksum is wrong,
+  // or that holds what no writer makes: a scale that is not finite, or padding bits that are not
+  // zero.
   void Verify() const;
   void Release(const LittleBitSection& section) const;
 
@@ -105,6 +109,8 @@ class LittleBitWriter {
   explicit LittleBitWriter(const std::filesystem::path& path);
   ~LittleBitWriter();
 
+  // The Add functions throw Error{kGeneral} for a name that is empty, longer than 1024 bytes, has
+  // control characters or was used before, and for bytes that do not fit the shape.
   void AddFile(const std::string& name, std::string_view content);
   void AddDense(const TensorView& tensor);  // as it is, same dtype
   void AddGroupQuant(const std::string& name, const GroupQuantShape& shape,
@@ -120,13 +126,24 @@ class LittleBitWriter {
   std::unique_ptr<State> state_;
 };
 
-// Bytes that a file with these parts will have, for --dry-run: the writer's own arithmetic.
+// One section that a file is going to have: what the Add function of its kind needs, but for the
+// bytes.
 struct SectionPlan {
   std::string name;
   StorageKind kind = StorageKind::kDense;
-  int rank_of_shape = 1;  // number of dimensions
   uint64_t data_bytes = 0;
+  DType dtype = DType::kF32;   // kDense: as stored
+  std::vector<int64_t> shape;  // of the original tensor; empty for files
+  int64_t rank = 0;            // kLittleBit only
+  int64_t paths = 0;           // kLittleBit only
+  int bits = 0;                // kGroupQuant only
+
+  LittleBitShape littlebit_shape() const { return {shape[0], shape[1], rank, paths}; }
+  GroupQuantShape group_quant_shape() const { return {shape[0], shape[1], bits}; }
 };
+
+// Bytes of a file with these sections and the metadata, which Finish() adds: the writer's own
+// arithmetic.
 uint64_t PlannedFileBytes(std::span<const SectionPlan> sections);
 
 // Ranks, scales and statistics without the sign bits, as JSON text (FR-010).

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "formats/json_rows.h"
+#include "formats/limits.h"
 #include "formats/safetensors.h"
 #include "llmq/error.h"
 
@@ -44,9 +45,8 @@ bool Exists(const fs::path& path) {
 }
 
 // Shards lie beside the index: a name with a path in it would read files elsewhere.
-bool IsPlainShardName(const std::string& name) {
-  return name.find_first_of(std::string("/\\\0", 3)) == std::string::npos &&
-         name.ends_with(".safetensors") && name.front() != '.';
+bool IsShardName(const std::string& name) {
+  return IsPlainFileName(name) && name.ends_with(".safetensors");
 }
 
 WeightMap ReadIndex(const fs::path& path) {
@@ -61,7 +61,7 @@ WeightMap ReadIndex(const fs::path& path) {
   ForEachJsonRow(AsText(file.bytes()), where, [&](const std::string& name, const JsonRow& row) {
     if (name != "weight_map") return;
     for (const auto& [tensor, shard] : row.items()) {
-      if (!shard.is_string() || !IsPlainShardName(shard.get<std::string>())) {
+      if (!shard.is_string() || !IsShardName(shard.get<std::string>())) {
         Fail(where,
              fmt::format("\"weight_map\": {}: expected the name of a .safetensors file, found {}",
                          tensor, shard.dump(-1, ' ', true).substr(0, 80)),

@@ -12,14 +12,13 @@
 
 #include "base/bytes.h"
 #include "formats/json_rows.h"
+#include "formats/limits.h"
 #include "llmq/error.h"
 
 namespace llmq {
 namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the cap of the reference implementation
-constexpr uint64_t kMaxElements = uint64_t{1} << 60;
-constexpr size_t kMaxDimensions = 8;
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what) {
   throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what),
@@ -59,30 +58,19 @@ DType ReadDType(const JsonRow& row, const std::string& where) {
   return *dtype;
 }
 
-// product(shape), refusing what would overflow anybody's arithmetic.
-uint64_t CountElements(const std::vector<uint64_t>& shape, const std::string& where) {
-  if (shape.size() > kMaxDimensions) {
-    Fail(where, fmt::format("\"shape\": expected at most {} dimensions, found {}", kMaxDimensions,
-                            shape.size()));
-  }
-  uint64_t elements = 1;
-  for (const uint64_t dimension : shape) {
-    const std::optional<uint64_t> product = CheckedMul(elements, dimension);
-    if (dimension > kMaxElements || !product || *product > kMaxElements) {
-      Fail(where, fmt::format("\"shape\": expected at most {} elements, found more", kMaxElements));
-    }
-    elements = *product;
-  }
-  return elements;
-}
-
 TensorView ReadEntry(const std::string& name, const JsonRow& row, std::span<const std::byte> data,
                      const std::string& where) {
   TensorView tensor;
   tensor.name = name;
   tensor.dtype = ReadDType(row, where);
   const std::vector<uint64_t> shape = ReadNumbers(row, "shape", where);
-  const uint64_t expected_bytes = CountElements(shape, where) * DTypeBytes(tensor.dtype);
+  const std::optional<uint64_t> elements = CountElements(shape);
+  if (!elements) {
+    Fail(where, fmt::format("\"shape\": expected at most {} dimensions and {} elements, found [{}]",
+                            kMaxDimensions, kMaxElements,
+                            fmt::format("{}", fmt::join(shape, ", ")).substr(0, 80)));
+  }
+  const uint64_t expected_bytes = *elements * DTypeBytes(tensor.dtype);
   tensor.shape.assign(shape.begin(), shape.end());
   const std::vector<uint64_t> offsets = ReadNumbers(row, "data_offsets", where);
   if (offsets.size() != 2) {
@@ -146,7 +134,13 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   const auto data = reader.Take(reader.remaining());
 
   ForEachJsonRow(json, where, [&](const std::string& name, const JsonRow& row) {
-    const std::string entry = fmt::format("{}: {}", where, name.substr(0, 200));
+    if (!IsAllowedName(name)) {
+      Fail(where,
+           fmt::format("expected tensor names of 1 to {} bytes without control characters, found "
+                       "another",
+                       kMaxNameBytes));
+    }
+    const std::string entry = fmt::format("{}: {}", where, name);
     if (name == "__metadata__") return CheckMetadata(row, entry);
     tensors_.push_back(ReadEntry(name, row, data, entry));
   });

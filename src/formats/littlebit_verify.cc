@@ -1,0 +1,119 @@
+// Reads a section once and says whether it can be trusted.
+//
+// Before this: formats/littlebit_reader has checked the section's shape and size. After this:
+// `littlebit validate`, and everyone who would rather know before he runs a model for an hour. A
+// checksum tells damage; the rest tells a wrong writer: fast kernels count on zeros behind the last
+// bit of a row, and one scale that is not finite turns every logit into NaN. Reference:
+// docs/format/littlebit.md, "What Verify checks".
+#include "formats/littlebit_verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "base/bytes.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+[[noreturn]] void Fail(const std::string& where, const std::string& what) {
+  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what),
+              "The file is damaged or was written by a faulty program; make it again");
+}
+
+bool IsFiniteHalf(uint16_t half) { return (half & 0x7c00u) != 0x7c00u; }
+
+void CheckScales(std::span<const uint16_t> scales, const std::string& where,
+                 const std::string& name) {
+  const auto it = std::find_if_not(scales.begin(), scales.end(), IsFiniteHalf);
+  if (it == scales.end()) return;
+  Fail(where, fmt::format("scale {}[{}]: expected a finite fp16 value, found {:#06x}", name,
+                          it - scales.begin(), *it));
+}
+
+void CheckTailBits(const SignMatrixView& signs, const std::string& where, const std::string& name) {
+  if (signs.cols % 8 == 0) return;
+  for (int64_t row = 0; row < signs.rows; ++row) {
+    if (signs.row(row)[signs.row_bytes() - 1] >> (signs.cols % 8) != 0) {
+      Fail(where, fmt::format("signs {}, row {}: expected zeros after bit {}, found others", name,
+                              row, signs.cols - 1));
+    }
+  }
+}
+
+// Bytes between the arrays of a payload: from where one array ends to where the next begins.
+void CheckGap(const void* begin, const void* end, const std::string& where) {
+  const auto* first = static_cast<const std::byte*>(begin);
+  const auto* last = static_cast<const std::byte*>(end);
+  if (std::any_of(first, last, [](std::byte b) { return b != std::byte{0}; })) {
+    Fail(where, "expected zeros between the arrays of the payload, found other bytes");
+  }
+}
+
+void VerifyLittleBit(const LittleBitSection& section, const std::string& where) {
+  const auto paths = ViewLittleBitPaths(section.littlebit_shape(), section.data);
+  const void* end = section.data.data();
+  for (size_t p = 0; p < paths.size(); ++p) {
+    const LittleBitPathView& path = paths[p];
+    const auto name = [&](const char* array) { return fmt::format("{}{}", array, p + 1); };
+    CheckTailBits(path.v, where, name("V"));
+    CheckTailBits(path.u, where, name("U"));
+    CheckScales(path.g, where, name("g"));
+    CheckScales(path.h, where, name("h"));
+    CheckScales(path.l, where, name("l"));
+    CheckGap(end, path.v.bytes.data(), where);
+    CheckGap(path.v.bytes.data() + path.v.bytes.size(), path.u.bytes.data(), where);
+    CheckGap(path.u.bytes.data() + path.u.bytes.size(), path.g.data(), where);
+    CheckGap(path.g.data() + path.g.size(), path.h.data(), where);
+    CheckGap(path.h.data() + path.h.size(), path.l.data(), where);
+    end = path.l.data() + path.l.size();
+  }
+  CheckGap(end, section.data.data() + section.data.size(), where);
+}
+
+// One row of a grouped tensor: codes, zeros up to an even number of bytes, scales.
+void VerifyGroupedRow(const GroupQuantShape& shape, std::span<const std::byte> row,
+                      const std::string& where) {
+  const auto group_count =
+      static_cast<size_t>((shape.cols + GroupSize(shape.bits) - 1) / GroupSize(shape.bits));
+  const auto codes = row.first(row.size() - 2 * group_count);
+  const auto used = static_cast<size_t>(shape.bits == 8 ? shape.cols : (shape.cols + 1) / 2);
+  CheckGap(codes.data() + used, codes.data() + codes.size(), where);
+  if (shape.bits == 4 && shape.cols % 2 != 0 && (codes[used - 1] >> 4) != std::byte{0}) {
+    Fail(where, "expected a zero half byte after the last code of a row, found another");
+  }
+  if (shape.bits == 8 && std::find(codes.begin(), codes.end(), std::byte{0x80}) != codes.end()) {
+    Fail(where, "expected codes from -127 to 127, found -128");
+  }
+  for (size_t group = 0; group < group_count; ++group) {
+    uint16_t scale;
+    std::memcpy(&scale, row.data() + codes.size() + 2 * group, sizeof(scale));
+    CheckScales(std::span(&scale, 1), where, fmt::format("of group {} ", group));
+  }
+}
+
+void VerifyGrouped(const LittleBitSection& section, const std::string& where) {
+  const GroupQuantShape shape = section.group_quant_shape();
+  const auto row_bytes = static_cast<size_t>(GroupQuantRowBytes(shape));
+  for (int64_t row = 0; row < shape.rows; ++row) {
+    VerifyGroupedRow(shape, section.data.subspan(static_cast<size_t>(row) * row_bytes, row_bytes),
+                     where);
+  }
+}
+
+}  // namespace
+
+void VerifySection(const LittleBitSection& section, const std::string& where) {
+  const uint64_t checksum = Checksum64(section.data);
+  if (checksum != section.checksum) {
+    Fail(where,
+         fmt::format("checksum: expected {:#018x}, found {:#018x}", section.checksum, checksum));
+  }
+  if (section.kind == StorageKind::kLittleBit) VerifyLittleBit(section, where);
+  if (section.kind == StorageKind::kGroupQuant) VerifyGrouped(section, where);
+}
+
+}  // namespace llmq

@@ -1,0 +1,132 @@
+// Decides how every tensor and file of a checkpoint is stored in a .littlebit file.
+//
+// Before this: core/bit_budget has chosen ranks. After this: --dry-run prints the size, or
+// compress/export fills the sections one by one. Order: small files, embedding, blocks in the order
+// of computation, final norm, head, then what the architecture does not know, by name.
+#include "llmq/output_plan.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "formats/section_size.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+DType DTypeFromTorchName(std::string_view name) {
+  if (name == "float32") return DType::kF32;
+  if (name == "float16") return DType::kF16;
+  if (name == "float64") return DType::kF64;
+  return DType::kBF16;
+}
+
+class Planner {
+ public:
+  Planner(const ModelConfig& config, const RankPlan& ranks, int embedding_bits,
+          std::span<const TensorView> tensors)
+      : config_(config), embedding_bits_(embedding_bits) {
+    for (const TensorView& tensor : tensors) tensors_[tensor.name] = &tensor;
+    for (const PlannedLayer& layer : ranks.layers) shapes_[layer.linear.name] = layer.shape;
+  }
+
+  void AddFiles(const ModelFiles& files) {
+    for (const auto& [name, content] : files) {
+      plan_.sections.push_back(
+          {.name = name, .kind = StorageKind::kFile, .data_bytes = content.size()});
+    }
+  }
+
+  void AddArchitecture() {
+    const std::vector<LinearSpec> linears = BlockLinears(config_);
+    AddTable(kEmbeddingName);
+    for (int64_t n = 0; n < config_.num_layers; ++n) {
+      AddDense(InputNormName(n), {config_.hidden_size});
+      for (int p = 0; p < kNumProjections; ++p) {
+        if (p == static_cast<int>(Projection::kGate)) {
+          AddDense(PostAttentionNormName(n), {config_.hidden_size});
+        }
+        AddLinear(linears[static_cast<size_t>(n * kNumProjections + p)]);
+      }
+    }
+    AddDense(kFinalNormName, {config_.hidden_size});
+    if (!config_.tie_word_embeddings) AddTable(kHeadName);
+  }
+
+  void AddOthers() {
+    for (const auto& [name, tensor] : tensors_) {
+      if (planned_.contains(name) || name == kHeadName)
+        continue;  // a head still here is a tied copy
+      AddDense(name, tensor->shape);
+    }
+  }
+
+  OutputPlan Finish() {
+    plan_.file_bytes = PlannedFileBytes(plan_.sections);
+    plan_.original_fp16_bytes = 2 * static_cast<uint64_t>(plan_.original_parameters);
+    return std::move(plan_);
+  }
+
+ private:
+  void AddTable(const char* name) {
+    const std::vector<int64_t> shape = {config_.vocab_size, config_.hidden_size};
+    if (embedding_bits_ == 16) return AddDense(name, shape);
+    Add({.name = name, .kind = StorageKind::kGroupQuant, .shape = shape, .bits = embedding_bits_});
+  }
+
+  void AddLinear(const LinearSpec& linear) {
+    const LittleBitShape& shape = shapes_.at(linear.name);
+    Add({.name = linear.name + ".weight",
+         .kind = StorageKind::kLittleBit,
+         .shape = {linear.d_out, linear.d_in},
+         .rank = shape.rank,
+         .paths = shape.paths});
+    if (linear.has_bias) AddDense(linear.name + ".bias", {linear.d_out});
+  }
+
+  void AddDense(const std::string& name, std::vector<int64_t> shape) {
+    const auto it = tensors_.find(name);
+    const DType dtype =
+        it == tensors_.end() ? DTypeFromTorchName(config_.torch_dtype) : it->second->dtype;
+    Add({.name = name, .kind = StorageKind::kDense, .dtype = dtype, .shape = std::move(shape)});
+  }
+
+  void Add(SectionPlan section) {
+    section.data_bytes = TensorDataBytes(section).value();
+    int64_t elements = 1;
+    for (const int64_t dimension : section.shape) elements *= dimension;
+    plan_.original_parameters += elements;
+    planned_.insert(section.name);
+    plan_.sections.push_back(std::move(section));
+  }
+
+  const ModelConfig& config_;
+  int embedding_bits_;
+  std::map<std::string, const TensorView*> tensors_;             // by name
+  std::unordered_map<std::string_view, LittleBitShape> shapes_;  // by the linear's name
+  std::unordered_set<std::string> planned_;
+  OutputPlan plan_;
+};
+
+}  // namespace
+
+OutputPlan PlanOutput(const ModelConfig& config, const ModelFiles& files, const RankPlan& ranks,
+                      int embedding_bits, std::span<const TensorView> tensors) {
+  if (embedding_bits != 16 && embedding_bits != 8 && embedding_bits != 4) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("--embedding-bits: expected 16, 8 or 4, found {}", embedding_bits));
+  }
+  Planner planner(config, ranks, embedding_bits, tensors);
+  planner.AddFiles(files);
+  planner.AddArchitecture();
+  planner.AddOthers();
+  return planner.Finish();
+}
+
+}  // namespace llmq
