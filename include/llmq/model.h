@@ -44,6 +44,10 @@ class Session {
   // row-major.
   virtual std::span<const float> AppendAll(std::span<const int32_t> tokens) = 0;
   virtual int64_t position() const = 0;
+  virtual int64_t capacity() const = 0;
+  // Forgets the tokens from `position` on (at most the current one); what comes before stays in the
+  // cache.
+  virtual void Rewind(int64_t position) = 0;
   virtual void Reset() = 0;  // forget the sequence, keep the memory
 };
 

@@ -1,0 +1,60 @@
+#include "runtime/layers.h"
+
+#include <cmath>
+
+namespace llmq {
+
+void RmsNorm(ThreadPool& pool, const float* x, const std::vector<float>& weight, double eps,
+             int64_t tokens, float* out) {
+  const auto n = static_cast<int64_t>(weight.size());
+  pool.ParallelFor(tokens, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float* row = x + t * n;
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(row[i]) * row[i];
+      const auto scale = static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(n) + eps));
+      for (int64_t i = 0; i < n; ++i) out[t * n + i] = weight[i] * (row[i] * scale);
+    }
+  });
+}
+
+void SwiGlu(ThreadPool& pool, float* gate, const float* up, int64_t tokens, int64_t n) {
+  pool.ParallelFor(tokens, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * n; i < end * n; ++i)
+      gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+  });
+}
+
+void AddInPlace(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void RopeTable::Fill(const RopeFrequencies& frequencies, int64_t first, int64_t tokens) {
+  half_ = static_cast<int64_t>(frequencies.inverse.size());
+  cos_.resize(static_cast<size_t>(tokens * half_));
+  sin_.resize(static_cast<size_t>(tokens * half_));
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t i = 0; i < half_; ++i) {
+      const float angle = static_cast<float>(first + t) * frequencies.inverse[i];
+      cos_[t * half_ + i] = std::cos(angle) * frequencies.attention_factor;
+      sin_[t * half_ + i] = std::sin(angle) * frequencies.attention_factor;
+    }
+  }
+}
+
+void RopeTable::Apply(float* x, int64_t tokens, int64_t heads) const {
+  for (int64_t t = 0; t < tokens; ++t) {
+    const float* cos = cos_.data() + t * half_;
+    const float* sin = sin_.data() + t * half_;
+    for (int64_t h = 0; h < heads; ++h, x += 2 * half_) {
+      for (int64_t i = 0; i < half_; ++i) {
+        const float a = x[i];
+        const float b = x[i + half_];
+        x[i] = a * cos[i] - b * sin[i];
+        x[i + half_] = b * cos[i] + a * sin[i];
+      }
+    }
+  }
+}
+
+}  // namespace llmq

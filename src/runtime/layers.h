@@ -1,0 +1,42 @@
+// The small parts of a block: normalisation, rotation by position, gated activation.
+//
+// Before and after: runtime/transformer. Plain loops over rows of activations; no weights but the
+// norms'.
+#ifndef LLMQ_RUNTIME_LAYERS_H_
+#define LLMQ_RUNTIME_LAYERS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "llmq/model_config.h"
+
+namespace llmq {
+
+// out[t] = x[t] / sqrt(mean(x[t]^2) + eps) * weight. x, out [T, n] f32; weight [n] f32.
+void RmsNorm(ThreadPool& pool, const float* x, const std::vector<float>& weight, double eps,
+             int64_t tokens, float* out);
+
+// gate[i] = silu(gate[i]) * up[i]. gate, up [T, n] f32.
+void SwiGlu(ThreadPool& pool, float* gate, const float* up, int64_t tokens, int64_t n);
+
+// x[i] += y[i] for n floats.
+void AddInPlace(float* x, const float* y, int64_t n);
+
+// Cosines and sines for some positions.
+class RopeTable {
+ public:
+  // Positions [first, first + tokens).
+  void Fill(const RopeFrequencies& frequencies, int64_t first, int64_t tokens);
+  // Rotates x [T, heads, head_dim] f32 in place: pairs (i, i + head_dim / 2).
+  void Apply(float* x, int64_t tokens, int64_t heads) const;
+
+ private:
+  int64_t half_ = 0;
+  std::vector<float> cos_;  // [T, head_dim / 2]
+  std::vector<float> sin_;  // [T, head_dim / 2]
+};
+
+}  // namespace llmq
+
+#endif  // LLMQ_RUNTIME_LAYERS_H_

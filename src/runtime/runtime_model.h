@@ -1,0 +1,36 @@
+// What a Model is inside the runtime; sessions need more of it than the public interface shows.
+#ifndef LLMQ_RUNTIME_RUNTIME_MODEL_H_
+#define LLMQ_RUNTIME_RUNTIME_MODEL_H_
+
+#include <memory>
+
+#include "base/thread_pool.h"
+#include "llmq/model.h"
+#include "runtime/kernel_choice.h"
+#include "runtime/weights.h"
+
+namespace llmq {
+
+class RuntimeModel final : public Model {
+ public:
+  RuntimeModel(const std::filesystem::path& path, int threads);
+
+  const ModelConfig& config() const override { return weights_.config(); }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  const std::filesystem::path& path() const override { return path_; }
+
+  const ModelWeights& weights() const { return weights_; }
+  const KernelTable& kernels() const { return kernels_; }
+  int threads() const { return threads_; }
+
+ private:
+  std::filesystem::path path_;
+  int threads_;
+  const KernelTable& kernels_;
+  ModelWeights weights_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+};
+
+}  // namespace llmq
+
+#endif  // LLMQ_RUNTIME_RUNTIME_MODEL_H_

@@ -1,0 +1,77 @@
+#include "runtime/transformer.h"
+
+namespace llmq {
+namespace {
+
+void Resize(std::vector<float>& buffer, int64_t size) { buffer.resize(static_cast<size_t>(size)); }
+
+}  // namespace
+
+Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels, int threads,
+                         int64_t capacity)
+    : weights_(weights),
+      config_(weights.config()),
+      pool_(threads),
+      linear_(kernels, pool_),
+      cache_(config_, capacity),
+      attention_(config_, kernels, pool_),
+      frequencies_(ComputeRopeFrequencies(config_, 0)) {}
+
+void Transformer::SetSequenceLength(int64_t tokens) {
+  if (config_.rope.scaling == RopeScalingKind::kDynamic)
+    frequencies_ = ComputeRopeFrequencies(config_, tokens);
+}
+
+void Transformer::Forward(std::span<const int32_t> tokens, int64_t position) {
+  tokens_ = static_cast<int64_t>(tokens.size());
+  Resize(hidden_, tokens_ * config_.hidden_size);
+  Resize(normed_, tokens_ * config_.hidden_size);
+  Resize(update_, tokens_ * config_.hidden_size);
+  Resize(q_, tokens_ * config_.num_heads * config_.head_dim);
+  Resize(attended_, tokens_ * config_.num_heads * config_.head_dim);
+  Resize(k_, tokens_ * config_.num_kv_heads * config_.head_dim);
+  Resize(v_, tokens_ * config_.num_kv_heads * config_.head_dim);
+  Resize(gate_, tokens_ * config_.intermediate_size);
+  Resize(up_, tokens_ * config_.intermediate_size);
+
+  for (int64_t t = 0; t < tokens_; ++t) {
+    linear_.Row(weights_.embedding(), tokens[t], hidden_.data() + t * config_.hidden_size);
+  }
+  rope_.Fill(frequencies_, position, tokens_);
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    RunAttention(layer, position);
+    RunMlp(weights_.layers()[layer]);
+  }
+}
+
+void Transformer::RunAttention(int64_t layer, int64_t position) {
+  const LayerWeights& weights = weights_.layers()[layer];
+  RmsNorm(pool_, hidden_.data(), weights.input_norm, config_.rms_norm_eps, tokens_, normed_.data());
+  linear_.Run(weights[Projection::kQ], normed_.data(), tokens_, q_.data());
+  linear_.Run(weights[Projection::kK], normed_.data(), tokens_, k_.data());
+  linear_.Run(weights[Projection::kV], normed_.data(), tokens_, v_.data());
+  rope_.Apply(q_.data(), tokens_, config_.num_heads);
+  rope_.Apply(k_.data(), tokens_, config_.num_kv_heads);
+  cache_.Store(layer, position, tokens_, k_.data(), v_.data());
+  attention_.Run(cache_, layer, position, tokens_, q_.data(), attended_.data());
+  linear_.Run(weights[Projection::kO], attended_.data(), tokens_, update_.data());
+  AddInPlace(hidden_.data(), update_.data(), tokens_ * config_.hidden_size);
+}
+
+void Transformer::RunMlp(const LayerWeights& weights) {
+  RmsNorm(pool_, hidden_.data(), weights.post_attention_norm, config_.rms_norm_eps, tokens_,
+          normed_.data());
+  linear_.Run(weights[Projection::kGate], normed_.data(), tokens_, gate_.data());
+  linear_.Run(weights[Projection::kUp], normed_.data(), tokens_, up_.data());
+  SwiGlu(pool_, gate_.data(), up_.data(), tokens_, config_.intermediate_size);
+  linear_.Run(weights[Projection::kDown], gate_.data(), tokens_, update_.data());
+  AddInPlace(hidden_.data(), update_.data(), tokens_ * config_.hidden_size);
+}
+
+void Transformer::Logits(int64_t count, float* logits) {
+  const float* last = hidden_.data() + (tokens_ - count) * config_.hidden_size;  // [count, hidden]
+  RmsNorm(pool_, last, weights_.final_norm(), config_.rms_norm_eps, count, normed_.data());
+  linear_.Run(weights_.head(), normed_.data(), count, logits);
+}
+
+}  // namespace llmq

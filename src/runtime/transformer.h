@@ -1,0 +1,64 @@
+// The forward pass of one sequence: token ids in, logits out.
+//
+// Before: runtime/session has checked ids and positions. After: logits for the sampler or for a
+// loss. Owns the sequence's cache, threads and scratch memory; borrows the weights.
+#ifndef LLMQ_RUNTIME_TRANSFORMER_H_
+#define LLMQ_RUNTIME_TRANSFORMER_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
+#include "runtime/attention.h"
+#include "runtime/layers.h"
+#include "runtime/linear.h"
+#include "runtime/weights.h"
+
+namespace llmq {
+
+class Transformer {
+ public:
+  Transformer(const ModelWeights& weights, const KernelTable& kernels, int threads,
+              int64_t capacity);
+
+  // The sequence will have at least this many tokens: dynamic rotary scaling depends on it, and
+  // keys that are in the cache stay as they are (so does transformers).
+  void SetSequenceLength(int64_t tokens);
+  // Runs all blocks for tokens at positions [position, position + T) and stores their keys and
+  // values. Precondition: ids in the vocabulary, positions in the cache.
+  void Forward(std::span<const int32_t> tokens, int64_t position);
+  // logits [count, vocab] f32 of the last `count` tokens given to Forward.
+  void Logits(int64_t count, float* logits);
+
+  int64_t capacity() const { return cache_.capacity(); }
+
+ private:
+  void RunAttention(int64_t layer, int64_t position);
+  void RunMlp(const LayerWeights& layer);
+
+  const ModelWeights& weights_;
+  const ModelConfig& config_;
+  ThreadPool pool_;
+  LinearRunner linear_;
+  KvCache cache_;
+  Attention attention_;
+  RopeFrequencies frequencies_;
+  RopeTable rope_;
+  int64_t tokens_ = 0;  // T of the last Forward
+  // All [T, ...] f32 of the last Forward.
+  std::vector<float> hidden_;    // [T, hidden], the residual stream
+  std::vector<float> normed_;    // [T, hidden]
+  std::vector<float> q_;         // [T, heads, head_dim]
+  std::vector<float> k_;         // [T, kv_heads, head_dim]
+  std::vector<float> v_;         // [T, kv_heads, head_dim]
+  std::vector<float> attended_;  // [T, heads, head_dim]
+  std::vector<float> gate_;      // [T, intermediate]
+  std::vector<float> up_;        // [T, intermediate]
+  std::vector<float> update_;    // [T, hidden], what a block adds
+};
+
+}  // namespace llmq
+
+#endif  // LLMQ_RUNTIME_TRANSFORMER_H_

@@ -1,0 +1,118 @@
+#include "runtime/weights.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  TensorView view;
+  view.shape = shape;
+  return view.ShapeText();
+}
+
+WeightMatrix DenseMatrix(const TensorView& tensor) {
+  WeightMatrix matrix;
+  matrix.bytes = tensor.data;
+  switch (tensor.dtype) {
+    case DType::kF16: matrix.dense_type = DenseType::kF16; break;
+    case DType::kBF16: matrix.dense_type = DenseType::kBF16; break;
+    case DType::kF32: break;
+    default:
+      matrix.converted = ToFloat(tensor);
+      matrix.bytes = std::as_bytes(std::span(matrix.converted));
+  }
+  return matrix;
+}
+
+}  // namespace
+
+ModelWeights::ModelWeights(const std::filesystem::path& path) : path_(path) {
+  if (std::filesystem::is_regular_file(path)) {
+    littlebit_.emplace(path);
+  } else {
+    checkpoint_.emplace(path);
+  }
+  config_ = littlebit_ ? littlebit_->config() : checkpoint_->config();
+
+  embedding_ = Matrix(kEmbeddingName, config_.vocab_size, config_.hidden_size);
+  if (embedding_.storage == StorageKind::kLittleBit) {
+    Fail(kEmbeddingName, "a dense or grouped tensor", "a compressed layer");
+  }
+  if (!config_.tie_word_embeddings)
+    head_ = Matrix(kHeadName, config_.vocab_size, config_.hidden_size);
+  final_norm_ = Vector(kFinalNormName, config_.hidden_size);
+  layers_.resize(static_cast<size_t>(config_.num_layers));
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    layers_[layer].input_norm = Vector(InputNormName(layer), config_.hidden_size);
+    layers_[layer].post_attention_norm = Vector(PostAttentionNormName(layer), config_.hidden_size);
+  }
+  for (const LinearSpec& spec : BlockLinears(config_)) {
+    WeightMatrix matrix = Matrix(spec.name + ".weight", spec.d_out, spec.d_in);
+    if (spec.has_bias) matrix.bias = Vector(spec.name + ".bias", spec.d_out);
+    layers_[spec.layer].projections[static_cast<int>(spec.projection)] = std::move(matrix);
+  }
+}
+
+ModelFiles ModelWeights::files() const {
+  return littlebit_ ? littlebit_->files() : checkpoint_->files();
+}
+
+std::optional<TensorView> ModelWeights::FindDense(const std::string& name) const {
+  if (checkpoint_) {
+    const TensorView* tensor = checkpoint_->Find(name);
+    return tensor == nullptr ? std::nullopt : std::optional(*tensor);
+  }
+  const LittleBitSection* section = littlebit_->Find(name);
+  if (section == nullptr || section->kind != StorageKind::kDense) return std::nullopt;
+  return TensorView{name, section->dtype, section->shape, section->data};
+}
+
+WeightMatrix ModelWeights::Matrix(const std::string& name, int64_t d_out, int64_t d_in) const {
+  const std::vector<int64_t> shape = {d_out, d_in};
+  WeightMatrix matrix;
+  std::vector<int64_t> found_shape;
+  if (const auto tensor = FindDense(name)) {
+    if (!IsFloat(tensor->dtype)) Fail(name, "a floating-point tensor", DTypeName(tensor->dtype));
+    found_shape = tensor->shape;
+    if (found_shape == shape) matrix = DenseMatrix(*tensor);
+  } else {
+    const LittleBitSection* section = littlebit_ ? littlebit_->Find(name) : nullptr;
+    if (section == nullptr) Fail(name, "a tensor of this name", "none");
+    found_shape = section->shape;
+    matrix.storage = section->kind;
+    matrix.bytes = section->data;
+    matrix.group_bits = section->bits;
+    if (section->kind == StorageKind::kLittleBit) {
+      matrix.paths = ViewLittleBitPaths(section->littlebit_shape(), section->data);
+    } else if (section->kind != StorageKind::kGroupQuant) {
+      Fail(name, "a tensor", "a file");
+    }
+  }
+  if (found_shape != shape) Fail(name, "shape " + ShapeText(shape), ShapeText(found_shape));
+  matrix.d_out = d_out;
+  matrix.d_in = d_in;
+  return matrix;
+}
+
+std::vector<float> ModelWeights::Vector(const std::string& name, int64_t size) const {
+  const auto tensor = FindDense(name);
+  if (!tensor) Fail(name, "a dense tensor of this name", "none");
+  if (!IsFloat(tensor->dtype)) Fail(name, "a floating-point tensor", DTypeName(tensor->dtype));
+  const std::vector<int64_t> shape = {size};
+  if (tensor->shape != shape) Fail(name, "shape " + ShapeText(shape), ShapeText(tensor->shape));
+  return ToFloat(*tensor);
+}
+
+void ModelWeights::Fail(const std::string& name, const std::string& expected,
+                        const std::string& found) const {
+  throw Error(ErrorCode::kGeneral,
+              fmt::format("{}: {}: expected {}, found {}", path_.string(), name, expected, found),
+              "The file does not hold a complete model; get or make it again.");
+}
+
+}  // namespace llmq

@@ -1,0 +1,84 @@
+// The weights of a model where the forward pass finds them: slots that borrow from a mapped file.
+//
+// Before: formats/checkpoint or formats/littlebit_file maps and checks the file. After:
+// runtime/linear and runtime/transformer. Matrices are not copied (F64 ones are converted); norms
+// and biases, which are small, are.
+#ifndef LLMQ_RUNTIME_WEIGHTS_H_
+#define LLMQ_RUNTIME_WEIGHTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "llmq/checkpoint.h"
+#include "llmq/group_quant.h"
+#include "llmq/littlebit.h"
+#include "llmq/littlebit_file.h"
+#include "llmq/model_config.h"
+
+namespace llmq {
+
+// One matrix W [d_out, d_in] as it is stored, and the bias that follows it.
+struct WeightMatrix {
+  StorageKind storage = StorageKind::kDense;  // kDense, kGroupQuant or kLittleBit
+  int64_t d_out = 0;
+  int64_t d_in = 0;
+  std::span<const std::byte> bytes;  // kDense, kGroupQuant: borrowed, or `converted`
+  DenseType dense_type = DenseType::kF32;
+  int group_bits = 0;
+  std::vector<LittleBitPathView> paths;  // kLittleBit: borrowed
+  std::vector<float> converted;          // F64 matrices as f32 [d_out, d_in]; else empty
+  std::vector<float> bias;               // [d_out], or empty
+
+  GroupQuantShape group_shape() const { return {d_out, d_in, group_bits}; }
+};
+
+struct LayerWeights {
+  std::vector<float> input_norm;           // [hidden]
+  std::vector<float> post_attention_norm;  // [hidden]
+  WeightMatrix projections[kNumProjections];
+
+  const WeightMatrix& operator[](Projection projection) const {
+    return projections[static_cast<int>(projection)];
+  }
+};
+
+// A model's file, kept open, and its slots.
+class ModelWeights {
+ public:
+  // Throws as Checkpoint and LittleBitFile do, and Error{kGeneral} for a tensor that is missing,
+  // has another shape, or is stored in a way that cannot be run.
+  explicit ModelWeights(const std::filesystem::path& path);
+
+  const ModelConfig& config() const { return config_; }
+  ModelFiles files() const;
+  const std::vector<LayerWeights>& layers() const { return layers_; }
+  const WeightMatrix& embedding() const { return embedding_; }  // [vocab, hidden]
+  const WeightMatrix& head() const { return config_.tie_word_embeddings ? embedding_ : head_; }
+  const std::vector<float>& final_norm() const { return final_norm_; }  // [hidden]
+
+ private:
+  WeightMatrix Matrix(const std::string& name, int64_t d_out, int64_t d_in) const;
+  std::vector<float> Vector(const std::string& name, int64_t size) const;
+  std::optional<TensorView> FindDense(const std::string& name) const;
+  [[noreturn]] void Fail(const std::string& name, const std::string& expected,
+                         const std::string& found) const;
+
+  std::filesystem::path path_;
+  std::optional<Checkpoint> checkpoint_;  // one of the two
+  std::optional<LittleBitFile> littlebit_;
+  ModelConfig config_;
+  std::vector<LayerWeights> layers_;
+  WeightMatrix embedding_;
+  WeightMatrix head_;  // empty if tied
+  std::vector<float> final_norm_;
+};
+
+}  // namespace llmq
+
+#endif  // LLMQ_RUNTIME_WEIGHTS_H_
