@@ -1,0 +1,39 @@
+#include "compress/error_border.h"
+
+#include <new>
+#include <string>
+
+#include "compress/pipeline.h"
+#include "compress/torch_headers.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+Error OutOfMemory(const std::string& what) {
+  return Error(ErrorCode::kOutOfMemory, "compress: expected enough memory, found: " + what,
+               "Use fewer --threads, or --train-tokens 0");
+}
+
+}  // namespace
+
+CompressReport CompressConvertingErrors(const CompressOptions& options, CompressObserver& observer) {
+  try {
+    return RunPipeline(options, observer);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemory("an allocation that failed");
+  } catch (const c10::OutOfMemoryError& error) {
+    throw OutOfMemory(error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    const std::string what = error.what_without_backtrace();
+    // The CPU allocator of LibTorch reports a failed allocation as a plain c10::Error.
+    if (what.find("can't allocate memory") != std::string::npos) throw OutOfMemory(what);
+    throw Error(ErrorCode::kGeneral, "compress: LibTorch: " + what, "Run with --debug for details");
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kGeneral, std::string("compress: ") + error.what());
+  }
+}
+
+}  // namespace llmq

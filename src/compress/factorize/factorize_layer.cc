@@ -1,0 +1,49 @@
+#include "compress/factorize/factorize_layer.h"
+
+#include <fmt/core.h>
+
+#include "compress/torch_bridge.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+void ExpectFinite(const TensorView& weight) {
+  const NonFiniteCount found = CountNonFinite(weight);
+  if (found.nan == 0 && found.inf == 0) return;
+  throw Error(ErrorCode::kFactorizationFailed,
+              fmt::format("{}: expected finite weights, found {} NaN and {} Inf", weight.name, found.nan,
+                          found.inf),
+              "Check the model with llm-quantize info --check");
+}
+
+}  // namespace
+
+LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shape,
+                            const FactorizeSettings& settings) {
+  ExpectFinite(weight);
+  const at::NoGradGuard no_grad;
+  const at::Tensor matrix = ToTorch(weight).to(settings.device);  // [d_out, d_in] f32
+  const SvdSettings svd_settings{settings.precision, MixSeed(settings.seed, weight.name)};
+  LayerFactors factors{shape, {}, 0};
+  factors.paths = DualSvidPaths(matrix, shape, [&](const at::Tensor& part, int64_t rank) {
+    return RobustSvd(part, rank, svd_settings, weight.name);
+  });
+  factors.relative_error = RelativeError(matrix, Reconstruct(factors.paths).to(settings.device));
+  return factors;
+}
+
+LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name) {
+  std::vector<LittleBitPathValues> values;
+  for (const PathFactors& path : factors.paths) {
+    values.push_back(
+        {AsSpan(path.v), AsSpan(path.u), AsSpan(path.g), AsSpan(path.h), AsSpan(path.l)});
+  }
+  try {
+    return PackLittleBit(factors.shape, values);
+  } catch (const Error& error) {
+    throw Error(error.code(), name + ": " + error.message(), error.suggestion());
+  }
+}
+
+}  // namespace llmq

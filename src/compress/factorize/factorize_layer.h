@@ -1,0 +1,39 @@
+// One weight matrix of the model to its factors: checks, decomposition, error.
+//
+// Before: pipeline takes a TensorView from the checkpoint. After: train/ or export. This is the failure policy's
+// place: a weight that is not finite is refused with counts.
+#ifndef LLMQ_COMPRESS_FACTORIZE_FACTORIZE_LAYER_H_
+#define LLMQ_COMPRESS_FACTORIZE_FACTORIZE_LAYER_H_
+
+#include <string>
+#include <vector>
+
+#include "compress/factorize/residual.h"
+#include "llmq/compress.h"
+#include "llmq/littlebit.h"
+#include "llmq/tensor.h"
+
+namespace llmq {
+
+struct LayerFactors {
+  LittleBitShape shape;
+  std::vector<PathFactors> paths;
+  double relative_error = 0;  // of the fp16-rounded factors
+};
+
+struct FactorizeSettings {
+  SvdPrecision precision = SvdPrecision::kFloat64;
+  uint64_t seed = 0;
+  at::Device device = at::kCPU;
+};
+
+// Throws Error{kFactorizationFailed} naming weight.name.
+LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shape,
+                            const FactorizeSettings& settings);
+
+// Signs to bits and scales to fp16. Throws Error{kFactorizationFailed} naming `name` if a scale overflows.
+LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name);
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_FACTORIZE_FACTORIZE_LAYER_H_

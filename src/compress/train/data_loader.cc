@@ -1,0 +1,50 @@
+#include "compress/train/data_loader.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace llmq {
+namespace {
+
+// splitmix64 (Steele, Lea, Flood 2014): the same order on every machine.
+uint64_t NextRandom(uint64_t& state) {
+  state += 0x9e3779b97f4a7c15u;
+  uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+DataLoader::DataLoader(std::vector<int32_t> tokens, int64_t sequence_tokens, int64_t batch_sequences,
+                       uint64_t seed)
+    : tokens_(std::move(tokens)),
+      sequence_tokens_(sequence_tokens),
+      batch_sequences_(batch_sequences),
+      seed_(seed),
+      sequences_(static_cast<int64_t>(tokens_.size()) / sequence_tokens) {}
+
+void DataLoader::Shuffle(int64_t epoch) {
+  order_.resize(static_cast<size_t>(sequences_));
+  std::iota(order_.begin(), order_.end(), 0);
+  uint64_t state = seed_;
+  state = NextRandom(state) + static_cast<uint64_t>(epoch);
+  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[NextRandom(state) % i]);
+  epoch_ = epoch;
+}
+
+at::Tensor DataLoader::Batch(int64_t step) {
+  at::Tensor batch = at::empty({batch_sequences_, sequence_tokens_}, at::kLong);
+  auto* out = batch.data_ptr<int64_t>();
+  for (int64_t i = 0; i < batch_sequences_; ++i) {
+    const int64_t drawn = step * batch_sequences_ + i;  // sequences drawn before this one
+    if (drawn / sequences_ != epoch_) Shuffle(drawn / sequences_);
+    const int64_t begin = order_[static_cast<size_t>(drawn % sequences_)] * sequence_tokens_;
+    out = std::copy_n(tokens_.begin() + begin, sequence_tokens_, out);
+  }
+  return batch;
+}
+
+}  // namespace llmq

@@ -1,0 +1,71 @@
+// The transformer in LibTorch: the same arithmetic as the runtime, differentiable, for teacher and student.
+//
+// Before: data_loader gives token ids. After: distill_loss compares two results. The linears of the blocks come
+// in through LinearSet (dense for the teacher, LittleBit for the student); everything else is FrameWeights.
+// Held against logits of transformers by tests/compress/trainable_model_test.cc.
+#ifndef LLMQ_COMPRESS_TRAIN_TRAINABLE_MODEL_H_
+#define LLMQ_COMPRESS_TRAIN_TRAINABLE_MODEL_H_
+
+#include <vector>
+
+#include "compress/torch_headers.h"
+#include "llmq/model_config.h"
+
+namespace llmq {
+
+// The matrix products of the blocks. `index` counts as BlockLinears(config) does. Without bias.
+class LinearSet {
+ public:
+  virtual ~LinearSet() = default;
+  virtual at::Tensor Apply(size_t index, const at::Tensor& x) const = 0;  // [.., d_in] -> [.., d_out]
+};
+
+class DenseLinears : public LinearSet {
+ public:
+  explicit DenseLinears(std::vector<at::Tensor> weights) : weights_(std::move(weights)) {}
+  at::Tensor Apply(size_t index, const at::Tensor& x) const override;
+
+ private:
+  std::vector<at::Tensor> weights_;  // [d_out, d_in] each
+};
+
+// Everything but the matrices of the blocks. All f32.
+struct FrameWeights {
+  at::Tensor embedding;                  // [vocab, hidden]
+  at::Tensor head;                       // [vocab, hidden]; the embedding itself if tied
+  at::Tensor final_norm;                 // [hidden]
+  std::vector<at::Tensor> input_norms;   // [hidden] per block
+  std::vector<at::Tensor> post_norms;    // [hidden] per block
+  std::vector<at::Tensor> biases;        // [d_out] per linear, undefined where there is none
+};
+
+struct ForwardResult {
+  at::Tensor logits;               // [B, T, vocab]
+  std::vector<at::Tensor> hidden;  // [B, T, hidden] after each block, before the final norm
+};
+
+class TrainableModel {
+ public:
+  // Rotary tables and mask are made for sequences of `sequence_tokens`.
+  TrainableModel(const ModelConfig& config, int64_t sequence_tokens, at::Device device);
+
+  // tokens [B, sequence_tokens] i64 on the device. Thread-safe.
+  ForwardResult Forward(const FrameWeights& frame, const LinearSet& linears,
+                        const at::Tensor& tokens) const;
+
+ private:
+  struct Block;
+  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const;
+  at::Tensor Rotate(const at::Tensor& x) const;
+  at::Tensor Attention(const at::Tensor& x, const Block& block) const;
+  at::Tensor Mlp(const at::Tensor& x, const Block& block) const;
+
+  ModelConfig config_;
+  at::Tensor cos_;   // [T, head_dim]
+  at::Tensor sin_;   // [T, head_dim]
+  at::Tensor mask_;  // [T, T] bool, true where attention is allowed; undefined: causal
+};
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_TRAIN_TRAINABLE_MODEL_H_

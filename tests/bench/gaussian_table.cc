@@ -1,0 +1,154 @@
+// Measures Dual-SVID's relative error at exact bits per weight: the table of the replication notes.
+//
+// Not a test: at full size it takes minutes. Without a file: one Gaussian matrix, the worst case, which has no
+// structure to compress. With --safetensors: every 2-D tensor of the file, with mean and each error. The numbers
+// belong in docs/testing.md.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "compress/factorize/factorize_layer.h"
+#include "compress/torch_bridge.h"
+#include "base/thread_pool.h"
+#include "formats/safetensors.h"
+#include "llmq/bit_budget.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+struct TableOptions {
+  int64_t rows = 4096;
+  int64_t cols = 11008;
+  std::vector<double> bpw = {1.0, 0.55, 0.3, 0.1};
+  int64_t paths = 2;
+  std::string safetensors;
+  std::string precision = "float64";
+  std::string svd = "exact";
+  uint64_t seed = 0;
+  int threads = 0;
+};
+
+double Seconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+}
+
+// One matrix at every BPW. The first path's SVD is made once, at the largest rank, and shared.
+class MatrixTable {
+ public:
+  MatrixTable(const TableOptions& options, at::Tensor weight)
+      : options_(options), weight_(std::move(weight)) {
+    precision_ = options.precision == "float64" ? at::kDouble : at::kFloat;
+    const auto start = std::chrono::steady_clock::now();
+    int64_t largest = 0;
+    for (const double bpw : options.bpw) largest = std::max(largest, Shape(bpw).rank);
+    first_ = Decompose(weight_, largest);
+    svd_seconds_ = Seconds(start);
+  }
+
+  LittleBitShape Shape(double bpw) const {
+    const int64_t rank = RankForBpw(weight_.size(0), weight_.size(1), options_.paths, bpw);
+    const int64_t side = std::min(weight_.size(0), weight_.size(1));
+    return {weight_.size(0), weight_.size(1), std::min(rank, side), options_.paths};
+  }
+
+  double ErrorAt(const LittleBitShape& shape) const {
+    const auto paths = DualSvidPaths(weight_, shape, [&](const at::Tensor& part, int64_t rank) {
+      return part.is_same(weight_) ? first_.Leading(rank) : Decompose(part, rank);
+    });
+    return RelativeError(weight_, Reconstruct(paths));
+  }
+
+  double svd_seconds() const { return svd_seconds_; }
+
+ private:
+  TruncatedSvd Decompose(const at::Tensor& part, int64_t rank) const {
+    const at::Tensor converted = part.to(precision_);
+    return options_.svd == "exact" ? ExactSvd(converted, rank)
+                                   : RandomizedSvd(converted, rank, options_.seed + 1);
+  }
+
+  const TableOptions& options_;
+  at::Tensor weight_;  // [rows, cols] f32
+  at::ScalarType precision_;
+  TruncatedSvd first_;
+  double svd_seconds_ = 0;
+};
+
+void PrintHeader() { fmt::print("{:>8} {:>8} {:>6} {:>6} {:>10} {:>8}\n", "target", "BPW", "rank", "paths", "error", "seconds"); }
+
+void RunGaussian(const TableOptions& options) {
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(options.seed);
+  const MatrixTable table(options, at::randn({options.rows, options.cols}, generator, at::kFloat));
+  fmt::print("Gaussian {} x {}, SVD of the first path {:.1f} s\n", options.rows, options.cols,
+             table.svd_seconds());
+  PrintHeader();
+  for (const double bpw : options.bpw) {
+    const LittleBitShape shape = table.Shape(bpw);
+    if (shape.rank < 1) {
+      fmt::print("{:>8} does not fit: the scales alone need more\n", bpw);
+      continue;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    const double error = table.ErrorAt(shape);
+    fmt::print("{:>8} {:>8.4f} {:>6} {:>6} {:>10.4f} {:>8.1f}\n", bpw, LittleBitBpw(shape), shape.rank,
+               shape.paths, error, Seconds(start));
+  }
+}
+
+void RunFile(const TableOptions& options) {
+  const SafetensorsFile file(options.safetensors);
+  std::vector<double> sums(options.bpw.size(), 0);
+  int64_t matrices = 0;
+  for (const TensorView& view : file.tensors()) {
+    if (view.shape.size() != 2 || !IsFloat(view.dtype)) continue;
+    const MatrixTable table(options, ToTorch(view));
+    fmt::print("{} {}:", view.name, view.ShapeText());
+    for (size_t i = 0; i < options.bpw.size(); ++i) {
+      const LittleBitShape shape = table.Shape(options.bpw[i]);
+      const double error = shape.rank < 1 ? 1.0 : table.ErrorAt(shape);
+      fmt::print("  {} (rank {}) {:.4f}", options.bpw[i], shape.rank, error);
+      sums[i] += error;
+    }
+    fmt::print("\n");
+    ++matrices;
+  }
+  fmt::print("mean of {}:", matrices);
+  for (size_t i = 0; i < sums.size() && matrices > 0; ++i) {
+    fmt::print("  {} {:.4f}", options.bpw[i], sums[i] / static_cast<double>(matrices));
+  }
+  fmt::print("\n");
+}
+
+int Main(int argc, char** argv) {
+  TableOptions options;
+  CLI::App app("Relative error of Dual-SVID at exact bits per weight, scales counted");
+  app.add_option("--rows", options.rows)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--cols", options.cols)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--bpw", options.bpw, "one or more targets")->check(CLI::PositiveNumber);
+  app.add_option("--paths", options.paths)->check(CLI::Range(1, 2))->capture_default_str();
+  app.add_option("--safetensors", options.safetensors, "measure the 2-D tensors of a file");
+  app.add_option("--precision", options.precision)->check(CLI::IsMember({"float32", "float64"}));
+  app.add_option("--svd", options.svd)->check(CLI::IsMember({"exact", "randomized"}));
+  app.add_option("--seed", options.seed)->capture_default_str();
+  app.add_option("--threads", options.threads, "0: one per core");
+  CLI11_PARSE(app, argc, argv);
+  at::set_num_threads(ResolveThreadCount(options.threads));
+  const at::NoGradGuard no_grad;
+  try {
+    options.safetensors.empty() ? RunGaussian(options) : RunFile(options);
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}\n{}\n", error.message(), error.suggestion());
+    return error.exit_code();
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace llmq
+
+int main(int argc, char** argv) { return llmq::Main(argc, argv); }
