@@ -1,0 +1,292 @@
+// config.json as strangers write it, and rotary frequencies against Hugging Face transformers.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "llmq/error.h"
+#include "llmq/model_config.h"
+
+namespace llmq {
+namespace {
+
+constexpr const char* kTiny = R"({
+  "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+  "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+  "vocab_size": 32, "max_position_embeddings": 2048, "rms_norm_eps": 1e-05
+})";
+
+// kTiny with members replaced or added; the value "<removed>" removes one.
+std::string Config(const std::string& overrides) {
+  Json config = ParseJson(kTiny, "test");
+  const Json changes = ParseJson(overrides, "test");
+  for (const auto& [key, value] : changes.items()) {
+    if (value == "<removed>") {
+      config.erase(key);
+    } else {
+      config[key] = value;
+    }
+  }
+  return DumpJson(config);
+}
+
+ModelConfig Parse(const std::string& overrides, const std::string& generation = "") {
+  return ParseModelConfig(Config(overrides), generation, "dir/config.json");
+}
+
+TEST(ModelConfigTest, ReadsLlamaAndFillsDefaults) {
+  const ModelConfig config = Parse("{}");
+  EXPECT_EQ(config.architecture, "LlamaForCausalLM");
+  EXPECT_EQ(config.num_kv_heads, 4);
+  EXPECT_EQ(config.head_dim, 16);
+  EXPECT_EQ(config.sliding_window, 0);
+  EXPECT_EQ(config.rope.theta, 10000.0);
+  EXPECT_EQ(config.rope.scaling, RopeScalingKind::kNone);
+  EXPECT_FALSE(config.tie_word_embeddings);
+  EXPECT_TRUE(config.bos_token_ids.empty());
+  EXPECT_EQ(Parse(R"({"rms_norm_eps": "<removed>"})").rms_norm_eps, 1e-6);  // transformers' default
+}
+
+TEST(ModelConfigTest, ReadsPublishedShapes) {
+  for (const auto& [name, parameters] :
+       {std::pair("llama-2-7b", 6738415616), std::pair("llama-2-13b", 13015864320)}) {
+    const std::string path = std::string(LLMQ_TEST_GOLDEN_DIR) + "/shapes/" + name + "/config.json";
+    const ModelConfig config = ParseModelConfig(ReadTextFile(path), "", path);
+    int64_t count = 0;
+    for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
+      int64_t elements = 1;
+      for (const int64_t dimension : tensor.shape) elements *= dimension;
+      count += elements;
+    }
+    EXPECT_EQ(count, parameters) << name;  // the numbers on the models' pages
+    EXPECT_EQ(config.torch_dtype, "float16");
+  }
+}
+
+TEST(ModelConfigTest, MistralDefaultsDifferFromLlama) {
+  const std::string mistral =
+      R"("architectures": ["MistralForCausalLM"], "num_attention_heads": 8)";
+  const ModelConfig absent = Parse("{" + mistral + "}");
+  EXPECT_EQ(absent.sliding_window, 4096);
+  EXPECT_EQ(absent.num_kv_heads, 8);
+  EXPECT_EQ(Parse("{" + mistral + R"(, "sliding_window": null})").sliding_window, 0);
+  EXPECT_EQ(Parse("{" + mistral + R"(, "sliding_window": 17})").sliding_window, 17);
+  EXPECT_FALSE(
+      Parse("{" + mistral + R"(, "attention_bias": true})").attention_bias);  // it has none
+  EXPECT_EQ(Parse(R"({"sliding_window": 17})").sliding_window, 0);            // Llama has none
+}
+
+TEST(ModelConfigTest, HeadDimMayDifferFromHiddenOverHeads) {
+  const ModelConfig config =
+      Parse(R"({"head_dim": 10, "num_attention_heads": 6, "num_key_value_heads": 3})");
+  const std::vector<LinearSpec> linears = BlockLinears(config);
+  ASSERT_EQ(linears.size(), 14u);
+  EXPECT_EQ(linears[0].name, "model.layers.0.self_attn.q_proj");
+  EXPECT_EQ(linears[0].d_out, 60);
+  EXPECT_EQ(linears[1].d_out, 30);
+  EXPECT_EQ(linears[3].d_out, 64);
+  EXPECT_EQ(linears[3].d_in, 60);
+  EXPECT_EQ(linears[13].name, "model.layers.1.mlp.down_proj");
+  EXPECT_EQ(linears[13].d_in, 96);
+}
+
+TEST(ModelConfigTest, BiasesAreExpectedWhereTheConfigSays) {
+  int attention = 0, mlp = 0;
+  for (const ExpectedTensor& t :
+       ExpectedTensors(Parse(R"({"attention_bias": true, "mlp_bias": true})"))) {
+    if (!t.name.ends_with(".bias")) continue;
+    ++(t.name.find("self_attn") != std::string::npos ? attention : mlp);
+  }
+  EXPECT_EQ(attention, 8);
+  EXPECT_EQ(mlp, 6);
+}
+
+TEST(ModelConfigTest, HeadIsExpectedOnlyIfUntied) {
+  const auto has_head = [](const std::string& overrides) {
+    for (const ExpectedTensor& t : ExpectedTensors(Parse(overrides))) {
+      if (t.name == kHeadName) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(has_head("{}"));
+  EXPECT_FALSE(has_head(R"({"tie_word_embeddings": true})"));
+}
+
+TEST(ModelConfigTest, TokenIdsComeAsNumberListOrNull) {
+  EXPECT_EQ(Parse(R"({"eos_token_id": 2})").eos_token_ids, std::vector<int64_t>{2});
+  EXPECT_EQ(Parse(R"({"eos_token_id": [2, 5]})").eos_token_ids, (std::vector<int64_t>{2, 5}));
+  EXPECT_TRUE(Parse(R"({"bos_token_id": null})").bos_token_ids.empty());
+}
+
+TEST(ModelConfigTest, GenerationConfigOverridesOnlyWhatItHas) {
+  const std::string config = R"({"bos_token_id": 1, "eos_token_id": 2})";
+  const ModelConfig model = Parse(config, R"({"eos_token_id": [7, 8]})");
+  EXPECT_EQ(model.bos_token_ids, std::vector<int64_t>{1});
+  EXPECT_EQ(model.eos_token_ids, (std::vector<int64_t>{7, 8}));
+  EXPECT_EQ(Parse(config, R"({"eos_token_id": null})").eos_token_ids, std::vector<int64_t>{2});
+}
+
+TEST(ModelConfigTest, DtypeUnderBothNames) {
+  EXPECT_EQ(Parse(R"({"torch_dtype": "float16"})").torch_dtype, "float16");
+  EXPECT_EQ(Parse(R"({"dtype": "bfloat16"})").torch_dtype, "bfloat16");
+}
+
+struct Lie {
+  const char* overrides;
+  const char* message_part;
+};
+
+class ConfigLieTest : public ::testing::TestWithParam<Lie> {};
+
+TEST_P(ConfigLieTest, IsRefused) {
+  try {
+    Parse(GetParam().overrides);
+    FAIL() << "accepted " << GetParam().overrides;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kGeneral);
+    EXPECT_NE(error.message().find(GetParam().message_part), std::string::npos) << error.message();
+    EXPECT_TRUE(error.message().starts_with("dir/config.json: ")) << error.message();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ConfigLieTest,
+    ::testing::Values(
+        Lie{R"({"architectures": ["GPT2LMHeadModel"]})", "found \"GPT2LMHeadModel\""},
+        Lie{R"({"architectures": ["GPT2LMHeadModel"]})", "LlamaForCausalLM, MistralForCausalLM"},
+        Lie{R"({"architectures": "<removed>"})",
+            "\"architectures\": expected a list of one name, found nothing"},
+        Lie{R"({"architectures": []})", "\"architectures\""},
+        Lie{R"({"architectures": [7]})", "\"architectures\""},
+        Lie{R"({"quantization_config": {"quant_method": "gptq"}})", "quantized checkpoint"},
+        Lie{R"({"hidden_act": "gelu"})", "found \"gelu\""},
+        Lie{R"({"hidden_size": "<removed>"})",
+            "\"hidden_size\": expected an integer, found nothing"},
+        Lie{R"({"hidden_size": 0})", "\"hidden_size\": expected an integer from 1"},
+        Lie{R"({"hidden_size": -64})", "found -64"},
+        Lie{R"({"hidden_size": 64.5})", "\"hidden_size\": expected an integer"},
+        Lie{R"({"hidden_size": "64"})", "\"hidden_size\": expected an integer"},
+        Lie{R"({"hidden_size": 1048640})", "found 1048640"},
+        Lie{R"({"hidden_size": 18446744073709551615})", "\"hidden_size\""},
+        Lie{R"({"hidden_size": 66})", "expected a multiple of 4 heads"},
+        Lie{R"({"intermediate_size": 99999999999})", "\"intermediate_size\""},
+        Lie{R"({"num_hidden_layers": 100000})", "\"num_hidden_layers\""},
+        Lie{R"({"num_hidden_layers": 0})", "\"num_hidden_layers\""},
+        Lie{R"({"vocab_size": 100000000})", "\"vocab_size\""},
+        Lie{R"({"max_position_embeddings": 0})", "\"max_position_embeddings\""},
+        Lie{R"({"rms_norm_eps": -1})", "\"rms_norm_eps\""},
+        Lie{R"({"num_key_value_heads": 3})", "expected a divisor of 4, found 3"},
+        Lie{R"({"num_key_value_heads": 8})", "\"num_key_value_heads\""},
+        Lie{R"({"num_key_value_heads": 0})", "\"num_key_value_heads\""},
+        Lie{R"({"head_dim": 15})", "expected an even number, found 15"},
+        Lie{R"({"num_attention_heads": 65536, "head_dim": 16384})", "heads * head_dim"},
+        Lie{R"({"tie_word_embeddings": "yes"})", "expected true or false"},
+        Lie{R"({"bos_token_id": 32})",
+            "\"bos_token_id\": expected token ids from 0 to 31, found 32"},
+        Lie{R"({"eos_token_id": -1})", "\"eos_token_id\""},
+        Lie{R"({"eos_token_id": [1, "2"]})", "\"eos_token_id\""},
+        Lie{R"({"rope_theta": 0})", "\"rope_theta\""},
+        Lie{R"({"rope_theta": 1})", "\"rope_theta\""},
+        Lie{R"({"rope_scaling": "linear"})", "expected an object"},
+        Lie{R"({"rope_scaling": {"type": "longrope", "factor": 2}})", "found \"longrope\""},
+        Lie{R"({"rope_scaling": {"type": "linear"}})",
+            "\"factor\": expected a number, found nothing"},
+        Lie{R"({"rope_scaling": {"type": "linear", "factor": 0}})", "\"factor\""},
+        Lie{R"({"rope_scaling": {"type": "dynamic", "factor": 2}, "head_dim": 2})", "\"head_dim\""},
+        Lie{R"({"rope_scaling": {"rope_type": "llama3", "factor": 8}})", "\"low_freq_factor\""},
+        Lie{R"({"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4,
+               "high_freq_factor": 4}})",
+            "\"high_freq_factor\": expected more"},
+        Lie{R"({"rope_scaling": {"rope_type": "yarn", "factor": 4, "attention_factor": 0}})",
+            "\"attention_factor\""},
+        Lie{R"({"rope_parameters": {"full_attention": {"rope_theta": 1e4}}})", "per layer type"},
+        Lie{R"({"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}})",
+            "\"partial_rotary_factor\""}));
+
+TEST(ModelConfigTest, RefusesWhatIsNoObject) {
+  for (const char* text : {"", "[]", "3", "{", "{\"a\": }", "\xff"}) {
+    EXPECT_THROW(ParseModelConfig(text, "", "x"), Error) << text;
+  }
+  EXPECT_THROW(ParseModelConfig(kTiny, "[]", "x"), Error);
+  EXPECT_THROW(ParseModelConfig(kTiny, R"({"eos_token_id": 32})", "x"), Error);
+}
+
+// Inverse frequencies as Hugging Face transformers 5.23 computes them: the output of
+// scripts/golden/print_rope_frequencies.py.
+// clang-format off
+const RopeFrequencies kPlain = {{1.0f, 0.316227764f, 0.100000001f, 0.0316227786f, 0.00999999978f, 0.00316227786f, 0.00100000005f, 0.000316227786f}, 1.0f};
+const RopeFrequencies kPlainLargeTheta = {{1.0f, 0.335031629f, 0.112246193f, 0.0376060307f, 0.0125992084f, 0.00422113482f, 0.00141421345f, 0.000473806402f, 0.000158740062f, 5.31829573e-05f, 1.78179798e-05f, 5.96958353e-06f}, 1.0f};
+const RopeFrequencies kLinear = {{0.333333343f, 0.105409257f, 0.0333333351f, 0.0105409259f, 0.00333333318f, 0.00105409266f, 0.000333333359f, 0.000105409265f}, 1.0f};
+const RopeFrequencies kDynamicShort = {{1.0f, 0.316227764f, 0.100000001f, 0.0316227786f, 0.00999999978f, 0.00316227786f, 0.00100000005f, 0.000316227786f}, 1.0f};
+const RopeFrequencies kDynamicLong = {{1.0f, 0.260517091f, 0.0678691566f, 0.0176810753f, 0.00460622227f, 0.00119999971f, 0.000312620425f, 8.14429659e-05f}, 1.0f};
+const RopeFrequencies kLlama3 = {{1.0f, 0.440366626f, 0.193922758f, 0.0853971019f, 0.0376060307f, 0.0165604409f, 0.00729266508f, 0.00321144611f, 0.000524846022f, 7.78465546e-05f, 3.42810235e-05f, 1.50962178e-05f, 6.64786967e-06f, 2.92749974e-06f, 1.28917316e-06f, 5.6770881e-07f}, 1.0f};
+const RopeFrequencies kYarn = {{1.0f, 0.562341332f, 0.316227764f, 0.177827939f, 0.100000001f, 0.0562341288f, 0.0316227786f, 0.0158774946f, 0.00785714295f, 0.0038158875f, 0.00180701585f, 0.000825629744f, 0.000357142882f, 0.000140585325f, 7.90569466e-05f, 4.44569851e-05f}, 1.13862944f};
+const RopeFrequencies kYarnAll = {{1.0f, 0.562341332f, 0.316227764f, 0.177827939f, 0.100000001f, 0.0562341288f, 0.030171616f, 0.0138771124f, 0.00606624503f, 0.00243427255f, 0.000819469104f, 0.000444569858f, 0.000250000012f, 0.000140585325f, 7.90569466e-05f, 4.44569851e-05f}, 0.940571525f};
+// clang-format on
+
+// pow() of two libraries differs by a unit in the last place. The fastest pair is exact, so at
+// position 131,072 the tolerance is an angle of less than 0.04 times the frequency.
+void ExpectNear(const RopeFrequencies& found, const RopeFrequencies& expected) {
+  ASSERT_EQ(found.inverse.size(), expected.inverse.size());
+  for (size_t i = 0; i < found.inverse.size(); ++i) {
+    EXPECT_NEAR(found.inverse[i], expected.inverse[i], 3e-7f * expected.inverse[i]) << "pair " << i;
+  }
+  EXPECT_NEAR(found.attention_factor, expected.attention_factor, 2e-7f);
+}
+
+TEST(RopeTest, Plain) {
+  ExpectNear(ComputeRopeFrequencies(Parse("{}"), 1), kPlain);
+  ExpectNear(ComputeRopeFrequencies(Parse(R"({"rope_scaling": {"rope_type": "default"}})"), 1),
+             kPlain);
+  ExpectNear(ComputeRopeFrequencies(Parse(R"({"rope_theta": 500000.0, "head_dim": 24})"), 1),
+             kPlainLargeTheta);
+  ExpectNear(ComputeRopeFrequencies(
+                 Parse(R"({"rope_parameters": {"rope_type": "default", "rope_theta": 500000.0},
+                           "head_dim": 24})"),
+                 1),
+             kPlainLargeTheta);
+}
+
+TEST(RopeTest, Linear) {
+  const ModelConfig config = Parse(R"({"rope_scaling": {"type": "linear", "factor": 3.0}})");
+  ExpectNear(ComputeRopeFrequencies(config, 1), kLinear);
+}
+
+TEST(RopeTest, DynamicChangesOnlyPastTheTrainedLength) {
+  const ModelConfig config = Parse(R"({"rope_scaling": {"type": "dynamic", "factor": 2.0}})");
+  ExpectNear(ComputeRopeFrequencies(config, 100), kDynamicShort);
+  ExpectNear(ComputeRopeFrequencies(config, 2048), kDynamicShort);
+  ExpectNear(ComputeRopeFrequencies(config, 5000), kDynamicLong);
+}
+
+TEST(RopeTest, Llama3) {
+  const ModelConfig config =
+      Parse(R"({"max_position_embeddings": 131072, "rope_theta": 500000.0, "head_dim": 32,
+      "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                       "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})");
+  ExpectNear(ComputeRopeFrequencies(config, 1), kLlama3);
+}
+
+TEST(RopeTest, Yarn) {
+  const char* const common =
+      R"({"max_position_embeddings": 32768, "head_dim": 32, "rope_parameters":
+      {"rope_theta": 10000.0, "rope_type": "yarn", )";
+  ExpectNear(ComputeRopeFrequencies(Parse(std::string(common) + R"("factor": 4.0,
+                 "original_max_position_embeddings": 8192}})"),
+                                    1),
+             kYarn);
+  // Without a factor it is the ratio of the lengths.
+  ExpectNear(ComputeRopeFrequencies(
+                 Parse(std::string(common) + R"("original_max_position_embeddings": 8192}})"), 1),
+             kYarn);
+  ExpectNear(ComputeRopeFrequencies(Parse(std::string(common) + R"("factor": 4.0,
+                 "original_max_position_embeddings": 4096, "beta_fast": 24.0, "beta_slow": 2.0,
+                 "mscale": 0.7, "mscale_all_dim": 1.2, "truncate": false}})"),
+                                    1),
+             kYarnAll);
+}
+
+}  // namespace
+}  // namespace llmq
