@@ -1,0 +1,20 @@
+// The commands of llm-quantize.
+#include <array>
+
+#include "cli/command.h"
+
+namespace llmq {
+
+std::span<const Command> Commands() {
+  static constexpr std::array<Command, 6> kCommands = {{
+      {"", "info", "Display information about a model", SetupModelInfo},
+      {"littlebit", "compress", "Compress a model using LittleBit factorization", SetupCompress},
+      {"littlebit", "info", "Display information about a .littlebit file", SetupLittleBitInfo},
+      {"littlebit", "convert", "Convert between LittleBit formats", SetupConvert},
+      {"littlebit", "validate", "Validate the quality of a compressed model", SetupValidate},
+      {"littlebit", "run", "Write text with a compressed model", SetupRun},
+  }};
+  return kCommands;
+}
+
+}  // namespace llmq

@@ -1,0 +1,220 @@
+#include "cli/compress_arguments.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <regex>
+#include <system_error>
+
+#include "base/file.h"
+#include "cli/human_units.h"
+#include "llmq/checkpoint.h"
+#include "llmq/error.h"
+#include "llmq/littlebit_file.h"
+
+namespace llmq {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <typename T>
+[[noreturn]] void ThrowRange(
+    const char* option, const char* expected, T found,
+    const char* suggestion = "Run 'llm-quantize littlebit compress --help'") {
+  throw Error(ErrorCode::kInvalidArguments,
+              fmt::format("{}: expected {}, found {}", option, expected, found), suggestion);
+}
+
+void CheckBpw(double bpw, const CompressEnvironment& environment) {
+  const std::string low = FormatBpw(environment.min_bpw);
+  const std::string high = FormatBpw(environment.max_bpw);
+  const std::string suggestion = fmt::format("Use target BPW between {} and {}", low, high);
+  const std::string found = FormatBpw(bpw);
+  const auto refuse = [&](const std::string& message) {
+    throw Error(ErrorCode::kInvalidBpwRange, message, suggestion);
+  };
+  if (std::isnan(bpw)) refuse(fmt::format("Target BPW {} is not a number", found));
+  if (bpw < environment.min_bpw) {
+    refuse(fmt::format("Target BPW {} is below minimum supported ({})", found, low));
+  }
+  if (bpw > environment.max_bpw) {
+    refuse(fmt::format("Target BPW {} is above maximum supported ({})", found, high));
+  }
+}
+
+void CheckTraining(const TrainOptions& train) {
+  if (train.tokens < 0) ThrowRange("--train-tokens", "0 or more", train.tokens);
+  if (!(train.learning_rate > 0 && train.learning_rate <= 1)) {
+    ThrowRange("--train-lr", "a number above 0 and at most 1", train.learning_rate);
+  }
+  if (train.batch_sequences < 1 || train.batch_sequences > 4096) {
+    ThrowRange("--train-batch", "1 to 4096 sequences", train.batch_sequences);
+  }
+}
+
+void CheckConflicts(const CompressArguments& arguments) {
+  if (arguments.rank && arguments.quality_threshold) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--rank and --quality-threshold: expected only one of them: the search for quality "
+                "changes the BPW, which a manual rank overrides",
+                "Leave out --rank");
+  }
+  if (arguments.quality_threshold && arguments.skip_validation) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        "--quality-threshold and --skip-validation: expected only one of them: the threshold "
+        "is checked by the validation",
+        "Leave out --skip-validation");
+  }
+  if (!arguments.resume.empty() && arguments.no_checkpoints) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--resume and --no-checkpoints: expected only one of them: a resumed run reads and "
+                "writes checkpoints",
+                "Leave out --no-checkpoints");
+  }
+  if (!arguments.resume.empty() && !arguments.checkpoint_dir.empty()) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        "--resume and --checkpoint-dir: expected only one of them: both name the checkpoint "
+        "directory",
+        "Leave out --checkpoint-dir");
+  }
+}
+
+// True for "org/name" as the Hub writes it, which nobody writes for a local path on purpose
+// ("./org/name").
+bool LooksLikeHubId(const std::string& model) {
+  static const std::regex kPattern("[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}");
+  return std::regex_match(model, kPattern);
+}
+
+bool SameFile(const fs::path& a, const fs::path& b) {
+  std::error_code failure;
+  return fs::equivalent(a, b, failure) && !failure;  // compares device and inode
+}
+
+}  // namespace
+
+void CheckSampleCount(int64_t samples) {
+  if (samples < 64 || samples > 1024) ThrowRange("--calibration-samples", "64 to 1024", samples);
+}
+
+void CheckCompressValues(const CompressArguments& arguments,
+                         const CompressEnvironment& environment) {
+  CheckBpw(arguments.target_bpw, environment);
+  if (arguments.rank && *arguments.rank <= 0) {
+    ThrowRange("--rank", "a positive integer", *arguments.rank);
+  }
+  if (const auto threshold = arguments.quality_threshold;
+      threshold && !(std::isfinite(*threshold) && *threshold > 0)) {
+    ThrowRange("--quality-threshold", "a positive percentage", *threshold);
+  }
+  CheckSampleCount(arguments.text.samples);
+  CheckTraining(arguments.train);
+  if (!(arguments.kv_rank_factor >= 0 && arguments.kv_rank_factor <= 64)) {
+    ThrowRange("--kv-rank-factor", "0 (automatic) to 64", arguments.kv_rank_factor);
+  }
+  if (arguments.threads < 0 || arguments.threads > 4096) {
+    ThrowRange("--threads", "0 (one per core) to 4096", arguments.threads);
+  }
+  if (!std::regex_match(arguments.device, std::regex("auto|cpu|cuda(:[0-9]{1,3})?"))) {
+    ThrowRange("--device", "auto, cpu, cuda or cuda:N", "'" + arguments.device + "'");
+  }
+  if (arguments.output_name.find('/') != std::string::npos) {
+    ThrowRange("--output-name", "a file name without '/'", "'" + arguments.output_name + "'",
+               "Name the directory with --output-dir");
+  }
+  CheckConflicts(arguments);
+}
+
+fs::path ResolveModelDirectory(const std::string& model) {
+  std::error_code failure;
+  if (fs::is_directory(model, failure)) return model;
+  if (fs::exists(model, failure)) {
+    throw Error(ErrorCode::kModelNotFound,
+                fmt::format("{}: expected a model directory, found a file", model),
+                LooksLikeLittleBit(model)
+                    ? "This model is already compressed; give the original"
+                    : "Give the directory that holds config.json and the weights");
+  }
+  if (LooksLikeHubId(model)) {
+    throw Error(
+        ErrorCode::kModelNotFound,
+        fmt::format("{}: no such directory, and downloading from the Hugging Face Hub is not "
+                    "built in yet",
+                    model),
+        fmt::format("Download the model with other means and give its directory, for example "
+                    "./{}",
+                    ModelName(model)));
+  }
+  throw Error(ErrorCode::kModelNotFound,
+              fmt::format("'{}': expected a model directory, found nothing there", model),
+              "Give the directory that holds config.json and the weights");
+}
+
+fs::path OutputPath(const CompressArguments& arguments) {
+  fs::path name = arguments.output_name.empty() ? ModelName(arguments.model) + ".littlebit"
+                                                : arguments.output_name;
+  // The ".5bpw" of "model-0.5bpw" is no extension: extensions do not begin with a digit.
+  const std::string extension = name.extension().string();
+  if (extension.size() < 2 || (extension[1] >= '0' && extension[1] <= '9')) name += ".littlebit";
+  return fs::path(arguments.output_dir) / name;
+}
+
+void CheckOutputIsNoInput(const fs::path& output, const fs::path& model_directory,
+                          const TextArguments& text) {
+  std::error_code failure;
+  if (fs::is_directory(output, failure)) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("{}: expected a file to write, found a directory", output.string()),
+                "Choose another --output-name");
+  }
+  if (!fs::exists(output, failure)) return;
+  const auto refuse_if = [&](const fs::path& input) {
+    if (!SameFile(output, input)) return;
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        fmt::format("{}: writing it would overwrite the input {}", output.string(), input.string()),
+        "Choose another --output-dir or --output-name");
+  };
+  for (const fs::directory_entry& entry : fs::directory_iterator(model_directory)) refuse_if(entry);
+  for (const std::string& input : {text.calibration_data, text.held_out_data}) refuse_if(input);
+}
+
+void CheckDiskSpace(const fs::path& directory, uint64_t bytes) {
+  const uint64_t free = FreeDiskBytes(directory);
+  if (free >= bytes) return;
+  throw Error(ErrorCode::kGeneral,
+              fmt::format("{}: expected {} of free disk space, found {}", directory.string(),
+                          FormatBytes(bytes), FormatBytes(free)),
+              "Free disk space or choose another --output-dir");
+}
+
+CompressOptions MakeCompressOptions(const CompressArguments& arguments,
+                                    const CompressEnvironment& environment) {
+  CompressOptions options;
+  options.model = arguments.model;
+  options.source_name = arguments.model;
+  options.output = OutputPath(arguments);
+  options.rank.target_bpw = arguments.target_bpw;
+  options.rank.manual_rank = arguments.rank.value_or(0);
+  options.rank.residual = arguments.residual;
+  options.rank.kv_rank_factor = arguments.kv_rank_factor;
+  options.svd_precision = environment.precision;
+  options.embedding_bits = arguments.embedding_bits;
+  options.train = arguments.train;
+  options.device = arguments.device;
+  options.threads = arguments.threads;
+  options.seed = arguments.seed;
+  options.resume = !arguments.resume.empty();
+  if (options.resume) {
+    options.checkpoint_dir = arguments.resume;
+  } else if (!arguments.no_checkpoints) {
+    options.checkpoint_dir = arguments.checkpoint_dir.empty()
+                                 ? environment.checkpoint_dir
+                                 : std::filesystem::path(arguments.checkpoint_dir);
+  }
+  return options;
+}
+
+}  // namespace llmq

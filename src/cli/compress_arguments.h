@@ -1,0 +1,72 @@
+// What `littlebit compress` was asked to do, and the checks that come before any work.
+//
+// Before: compress_command.cc filled the struct from the command line. After: a CompressJob with
+// nothing left to refuse but what the weights themselves hold.
+#ifndef LLMQ_CLI_COMPRESS_ARGUMENTS_H_
+#define LLMQ_CLI_COMPRESS_ARGUMENTS_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cli/environment.h"
+#include "cli/text_choice.h"
+#include "llmq/compress.h"
+
+namespace llmq {
+
+struct CompressArguments {
+  std::string model;
+  double target_bpw = 0.5;
+  std::optional<int64_t> rank;
+  std::optional<double> quality_threshold;  // percent
+  std::string format = "littlebit";
+  std::string output_dir = ".";
+  std::string output_name;  // empty: from the model's name
+  TextArguments text;
+  bool no_checkpoints = false;
+  std::string checkpoint_dir;  // empty: from the environment
+  std::string resume;          // empty: a fresh run
+  bool skip_validation = false;
+  std::string recipe = "littlebit";
+  Residual residual = Residual::kAuto;
+  double kv_rank_factor = 0;
+  int embedding_bits = 8;
+  TrainOptions train;
+  std::string device = "auto";
+  uint64_t seed = 0;
+  int threads = 0;
+  bool dry_run = false;
+  std::string export_metadata;  // empty: no export
+};
+
+// Throws the contract's errors for values out of range: kInvalidBpwRange for --target-bpw,
+// kInvalidArguments for the others. Reads no file.
+void CheckCompressValues(const CompressArguments& arguments,
+                         const CompressEnvironment& environment);
+
+// MODEL as a local directory. Throws Error{kModelNotFound}, with advice for a Hub ID.
+std::filesystem::path ResolveModelDirectory(const std::string& model);
+
+// Where the compressed model goes: output_dir / (output_name or "<ModelName>.littlebit").
+std::filesystem::path OutputPath(const CompressArguments& arguments);
+
+// Throws Error{kInvalidArguments} if `output` is one of the files that the command reads: those in
+// the model's directory, the text files, and what `output` names by a link.
+void CheckOutputIsNoInput(const std::filesystem::path& output,
+                          const std::filesystem::path& model_directory, const TextArguments& text);
+
+// Throws Error{kGeneral} if `directory` (which exists) has less room than `bytes`.
+void CheckDiskSpace(const std::filesystem::path& directory, uint64_t bytes);
+
+// --calibration-samples, shared with validate. Throws Error{kInvalidArguments}.
+void CheckSampleCount(int64_t samples);
+
+// Options of Compress() from the arguments, after all checks; without the training text.
+CompressOptions MakeCompressOptions(const CompressArguments& arguments,
+                                    const CompressEnvironment& environment);
+
+}  // namespace llmq
+
+#endif  // LLMQ_CLI_COMPRESS_ARGUMENTS_H_

@@ -1,0 +1,246 @@
+// llm-quantize littlebit compress: model directory in, .littlebit file out.
+//
+// Everything that can be refused is refused before the work starts (compress_arguments.h); the work
+// is compress_run.h, the result compress_report.h.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <memory>
+#include <system_error>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/compress_arguments.h"
+#include "cli/compress_plan.h"
+#include "cli/compress_run.h"
+#include "cli/human_units.h"
+#include "llmq/checkpoint.h"
+#include "llmq/error.h"
+#include "llmq/littlebit_file.h"
+
+namespace llmq {
+namespace {
+
+namespace fs = std::filesystem;
+
+void RefuseGguf(const std::string& format) {
+  if (format == "littlebit") return;
+  throw Error(
+      ErrorCode::kUnsupportedConversion,
+      fmt::format("--format {}: GGUF output is not built in yet; it comes with the GGUF writer",
+                  format),
+      "Use --format littlebit");
+}
+
+// The places that will be written. Creates the directories.
+void CheckDestinations(const CompressArguments& arguments, const fs::path& model) {
+  const fs::path output = OutputPath(arguments);
+  CheckOutputIsNoInput(output, model, arguments.text);
+  EnsureWritableDirectory(arguments.output_dir);
+  if (!arguments.export_metadata.empty()) {
+    CheckOutputIsNoInput(arguments.export_metadata, model, arguments.text);
+    const fs::path parent = fs::path(arguments.export_metadata).parent_path();
+    EnsureWritableDirectory(parent.empty() ? fs::path(".") : parent);
+  }
+  std::error_code failure;
+  if (!arguments.resume.empty() && !fs::is_directory(arguments.resume, failure)) {
+    throw Error(
+        ErrorCode::kCheckpointError,
+        fmt::format("--resume {}: expected a checkpoint directory, found {}", arguments.resume,
+                    fs::exists(arguments.resume, failure) ? "something else" : "nothing"),
+        "Give the --checkpoint-dir of the interrupted run, or start afresh without --resume");
+  }
+  if (fs::exists(output, failure)) LogInfo(fmt::format("Replacing {}", output.string()));
+}
+
+void LogStart(const CompressArguments& arguments, const ModelConfig& config, int64_t parameters) {
+  if (!arguments.resume.empty()) {
+    LogInfo(fmt::format("Resuming from checkpoint: {}", arguments.resume));
+  }
+  LogInfo(fmt::format("LittleBit compression: {}", arguments.model));
+  LogInfo(arguments.rank
+              ? fmt::format("Target: rank {}, Format: {}", *arguments.rank, arguments.format)
+              : fmt::format("Target: {} BPW, Format: {}", FormatBpw(arguments.target_bpw),
+                            arguments.format));
+  LogInfo(fmt::format("Rank selection: {}", arguments.rank ? "MANUAL" : "AUTO"));
+  LogInfo(fmt::format("Model loaded: {} layers, {} parameters", config.num_layers,
+                      FormatCount(parameters)));
+}
+
+// FR-014. The contract's warning, and what the coherence test says.
+void WarnAboutQuality(const CompressArguments& arguments, const CompressReport& report,
+                      const Quality& quality, CommandObserver& observer) {
+  if (quality.severe() && !arguments.quality_threshold) {
+    observer.Warning(fmt::format(
+        "Significant quality degradation (expected for {} BPW)",
+        arguments.rank ? fmt::format("{:.2f}", report.body_bpw) : FormatBpw(arguments.target_bpw)));
+  }
+  if (quality.coherence && !quality.coherence->passed) {
+    observer.Warning(
+        fmt::format("Coherence test {}: the model may write repetitive or senseless text",
+                    CoherenceText(*quality.coherence)));
+  }
+}
+
+void LogEnd(const CompressArguments& arguments, const CompressOutcome& outcome) {
+  LogInfo(fmt::format("Complete: {} ({})", OutputPath(arguments).string(),
+                      FormatBytes(outcome.report.file_bytes)));
+}
+
+void RunCompress(const CompressArguments& arguments, Output& output) {
+  const auto begin = std::chrono::steady_clock::now();
+  const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
+  CheckCompressValues(arguments, environment);
+  RefuseGguf(arguments.format);
+  const fs::path model = ResolveModelDirectory(arguments.model);
+  if (arguments.dry_run) {
+    const CompressPlan plan = PlanFromDirectory(arguments, model);
+    output.Result(PlanJson(arguments, plan),
+                  PlanText(arguments, plan, GetVerbosity() >= Verbosity::kVerbose));
+    return;
+  }
+  const Checkpoint checkpoint(model);  // every header and shape, before hours of work
+  const CompressPlan plan = PlanFromCheckpoint(arguments, checkpoint);
+  CheckDestinations(arguments, model);
+  ChosenText text = ChooseText(arguments.text);
+  CheckDiskSpace(arguments.output_dir, plan.file.file_bytes);
+
+  CompressOptions options = MakeCompressOptions(arguments, environment);
+  options.training_text = std::move(text.training);
+  LogStart(arguments, checkpoint.config(), checkpoint.parameter_count());
+  Progress progress;
+  CommandObserver observer(checkpoint.config(), progress);
+  CompressOutcome outcome =
+      arguments.quality_threshold
+          ? CompressToThreshold(arguments, environment, options, text.held_out, observer, progress)
+          : CompressOnce(arguments, options, text.held_out, observer, progress);
+
+  if (!arguments.export_metadata.empty()) {
+    WriteFileAtomically(arguments.export_metadata,
+                        ExportFactorizationMetadata(LittleBitFile(options.output), true));
+  }
+  LogInfo(fmt::format("Achieved: {:.2f} BPW, {:.1f}x compression", outcome.report.body_bpw,
+                      CompressionRatio(outcome.report)));
+  if (outcome.quality) {
+    LogInfo(fmt::format("Quality: Perplexity {}", PerplexityText(*outcome.quality)));
+    WarnAboutQuality(arguments, outcome.report, *outcome.quality, observer);
+  }
+  LogEnd(arguments, outcome);
+  outcome.warnings = observer.warnings();
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  output.Result(CompressJson(arguments, checkpoint.config(), outcome),
+                CompressText(arguments, outcome));
+}
+
+void AddContractOptions(CLI::App& app, CompressArguments& a) {
+  app.add_option("MODEL", a.model, "Model directory")->required();
+  app.add_option("--target-bpw", a.target_bpw, "Target bits per weight (0.1-2.0)")
+      ->type_name("FLOAT")
+      ->capture_default_str();
+  app.add_option("--rank", a.rank, "Manual latent rank (auto-selected if not set)")
+      ->type_name("INT");
+  app.add_option("--quality-threshold", a.quality_threshold,
+                 "Most perplexity increase in %; raises the BPW until it is met")
+      ->type_name("FLOAT");
+  app.add_option("--format", a.format, "Container: littlebit, gguf-ext, gguf-lossy")
+      ->type_name("TEXT")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"littlebit", "gguf-ext", "gguf-lossy"}).description(""));
+  app.add_option("-o,--output-dir", a.output_dir, "Output directory")
+      ->type_name("PATH")
+      ->capture_default_str();
+  app.add_option("-n,--output-name", a.output_name,
+                 "Output filename (from the model's name if not set)")
+      ->type_name("TEXT");
+  app.add_option("--calibration-data", a.text.calibration_data,
+                 "Text to train and measure with: .txt, .jsonl, .json (built-in text if not set)")
+      ->type_name("PATH");
+  app.add_option("--calibration-samples", a.text.samples, "Most windows to measure on (64-1024)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_flag("--no-checkpoints", a.no_checkpoints, "Disable layer-level checkpoints");
+  app.add_option("--checkpoint-dir", a.checkpoint_dir,
+                 "Checkpoint directory (LLM_QUANTIZE_CHECKPOINT_DIR or ./.checkpoint)")
+      ->type_name("PATH");
+  app.add_option("--resume", a.resume, "Resume from the checkpoints in this directory")
+      ->type_name("PATH");
+  app.add_flag("--skip-validation", a.skip_validation, "Skip measuring quality after compression");
+}
+
+void AddFurtherOptions(CLI::App& app, CompressArguments& a) {
+  app.add_option("--held-out-data", a.text.held_out_data,
+                 "Text to measure with (part of the calibration data if not set)")
+      ->type_name("PATH");
+  app.add_option("--recipe", a.recipe, "How to compress: littlebit")
+      ->type_name("TEXT")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"littlebit"}).description(""));
+  app.add_option("--residual", a.residual, "Second, residual path: auto, on, off")
+      ->type_name("TEXT")
+      ->default_str("auto")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Residual>{{"auto", Residual::kAuto},
+                                                                          {"on", Residual::kOn},
+                                                                          {"off", Residual::kOff}})
+                      .description(""));
+  app.add_option("--kv-rank-factor", a.kv_rank_factor,
+                 "Ranks of K and V times this (0: 4 for grouped-query models)")
+      ->type_name("FLOAT")
+      ->capture_default_str();
+  app.add_option("--embedding-bits", a.embedding_bits, "Bits of embedding and head: 16, 8 or 4")
+      ->type_name("INT")
+      ->capture_default_str()
+      ->check(CLI::IsMember({16, 8, 4}).description(""));
+  app.add_option("--train-tokens", a.train.tokens,
+                 "Tokens to train on after factorization (0: none)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_option("--train-lr", a.train.learning_rate, "Peak learning rate")
+      ->type_name("FLOAT")
+      ->capture_default_str();
+  app.add_option("--train-batch", a.train.batch_sequences, "Sequences per training step")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_option("--surrogate", a.train.surrogate,
+                 "Gradient of the sign: smooth-sign, straight-through")
+      ->type_name("TEXT")
+      ->default_str("smooth-sign")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Surrogate>{
+                                              {"smooth-sign", Surrogate::kSmoothSign},
+                                              {"straight-through", Surrogate::kStraightThrough}})
+                      .description(""));
+  app.add_option("--device", a.device, "auto, cpu, cuda or cuda:N")
+      ->type_name("TEXT")
+      ->capture_default_str();
+  app.add_option("--seed", a.seed, "Seed of everything random")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_option("--threads", a.threads, "Threads (0: one per core)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_flag("--dry-run", a.dry_run, "Show ranks and sizes, compress nothing");
+  app.add_option("--export-metadata", a.export_metadata,
+                 "Also write ranks, scales and statistics to this JSON file")
+      ->type_name("PATH");
+}
+
+constexpr const char* kFooter = R"(Examples:
+  llm-quantize littlebit compress ./model
+  llm-quantize littlebit compress ./model --target-bpw 0.1
+  llm-quantize littlebit compress ./model --target-bpw 0.3 --quality-threshold 30
+  llm-quantize littlebit compress ./model --rank 128 -n model-r128
+  llm-quantize littlebit compress ./model --resume ./.checkpoint/
+  llm-quantize --format json littlebit compress ./model > result.json)";
+
+}  // namespace
+
+CommandRun SetupCompress(CLI::App& app) {
+  auto arguments = std::make_shared<CompressArguments>();
+  AddContractOptions(app, *arguments);
+  AddFurtherOptions(app, *arguments);
+  app.footer(kFooter);
+  return [arguments](Output& output) { RunCompress(*arguments, output); };
+}
+
+}  // namespace llmq

@@ -1,0 +1,127 @@
+#include "cli/compress_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "cli/human_units.h"
+#include "cli/quality_search.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A compressed file that is deleted unless it is delivered.
+class TryFile {
+ public:
+  TryFile() = default;
+  explicit TryFile(fs::path path) : path_(std::move(path)) {}
+  ~TryFile() { Remove(); }
+  TryFile(TryFile&& other) noexcept { std::swap(path_, other.path_); }
+  TryFile& operator=(TryFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    return *this;
+  }
+
+  const fs::path& path() const { return path_; }
+  void DeliverAs(const fs::path& output) {
+    fs::rename(path_, output);
+    path_.clear();
+  }
+
+ private:
+  void Remove() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove(path_, ignored);
+  }
+  fs::path path_;
+};
+
+// Checkpoints live in subdirectories named after the output: a try resumes only if it left one.
+bool HasCheckpoint(const fs::path& directory, const fs::path& output) {
+  std::error_code failure;
+  const std::string name = output.filename().string();
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, failure)) {
+    if (entry.path().filename().string().starts_with(name)) return true;
+  }
+  return false;
+}
+
+struct Best {
+  TryFile file;
+  CompressReport report;
+  Quality quality;
+};
+
+[[noreturn]] void ThrowUnachieved(double threshold, const std::vector<QualityTry>& tries,
+                                  bool unachievable) {
+  const QualityTry& best = *std::ranges::min_element(tries, {}, &QualityTry::perplexity_delta_pct);
+  throw Error(
+      ErrorCode::kQualityThresholdExceeded,
+      fmt::format(
+          "Quality degradation ({:.1f}%) exceeds threshold ({}%) at {} BPW, the best of {} {}{}",
+          best.perplexity_delta_pct, threshold, FormatBpw(best.target_bpw), tries.size(),
+          tries.size() == 1 ? "try" : "tries",
+          unachievable ? " up to the maximum BPW" : ", the most allowed"),
+      unachievable
+          ? "Train longer (--train-tokens), raise or remove --quality-threshold, or raise the "
+            "maximum "
+            "BPW (LLM_QUANTIZE_LITTLEBIT_MAX_BPW)"
+          : "Increase --target-bpw or allow more tries (LLM_QUANTIZE_LITTLEBIT_RANK_SEARCH)");
+}
+
+}  // namespace
+
+CompressOutcome CompressOnce(const CompressArguments& arguments, const CompressOptions& options,
+                             const TextDataset& held_out, CommandObserver& observer,
+                             Progress& progress) {
+  CompressOutcome outcome;
+  outcome.report = Compress(options, observer);
+  if (arguments.skip_validation) return outcome;
+  QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads, progress);
+  const std::unique_ptr<Model> compressed = meter.Open(options.output);
+  outcome.quality = meter.Measure(*compressed);
+  outcome.quality->coherence = meter.Coherence(*compressed);
+  return outcome;
+}
+
+CompressOutcome CompressToThreshold(const CompressArguments& arguments,
+                                    const CompressEnvironment& environment,
+                                    const CompressOptions& options, const TextDataset& held_out,
+                                    CommandObserver& observer, Progress& progress) {
+  const double threshold = *arguments.quality_threshold;
+  QualitySearch search(arguments.target_bpw, environment.max_bpw, environment.rank_search);
+  QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads, progress);
+  CompressOutcome outcome;
+  std::optional<Best> best;
+  while (const std::optional<double> bpw = search.Next()) {
+    CompressOptions attempt = options;
+    attempt.rank.target_bpw = *bpw;
+    attempt.output += fmt::format(".try-{:.4f}", *bpw);
+    attempt.resume = options.resume && HasCheckpoint(options.checkpoint_dir, attempt.output);
+    observer.Info(fmt::format("Try {}: {:.4f} BPW", outcome.tries.size() + 1, *bpw));
+    TryFile file(attempt.output);
+    CompressReport report = Compress(attempt, observer);
+    Quality quality = meter.Measure(*meter.Open(attempt.output));
+    const bool passed = quality.delta_pct <= threshold;
+    observer.Info(fmt::format("Try {}: Perplexity {}, {} the threshold ({}%)",
+                              outcome.tries.size() + 1, PerplexityText(quality),
+                              passed ? "within" : "beyond", threshold));
+    outcome.tries.push_back({*bpw, report.body_bpw, quality.delta_pct, passed});
+    search.Report(passed);
+    if (passed) best = Best{std::move(file), std::move(report), std::move(quality)};
+  }
+  if (!best) ThrowUnachieved(threshold, outcome.tries, search.unachievable());
+  best->quality.coherence = meter.Coherence(*meter.Open(best->file.path()));
+  best->file.DeliverAs(options.output);
+  outcome.report = std::move(best->report);
+  outcome.quality = std::move(best->quality);
+  return outcome;
+}
+
+}  // namespace llmq

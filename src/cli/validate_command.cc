@@ -1,0 +1,212 @@
+// llm-quantize littlebit validate: a compressed model beside its original.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/command.h"
+#include "cli/compress_arguments.h"
+#include "cli/human_units.h"
+#include "cli/quality_meter.h"
+#include "llmq/error.h"
+#include "llmq/littlebit_file.h"
+
+namespace llmq {
+namespace {
+
+struct ValidateOptions {
+  std::string original;
+  std::string compressed;
+  TextArguments text;
+  bool coherence_test = false;
+  std::optional<Benchmark> benchmark;
+  std::string benchmark_data;
+  int64_t benchmark_items = 0;  // 0: all
+  int threads = 0;
+};
+
+struct BenchmarkPair {
+  BenchmarkResult original;
+  BenchmarkResult compressed;
+};
+
+struct Validation {
+  Quality quality;
+  std::optional<BenchmarkPair> benchmark;
+  double bpw = 0;  // of the compressed model's body; 0 if it is a directory
+};
+
+enum class Verdict { kGood, kAcceptable, kPoor };
+
+// At most 10 % more perplexity is hard to notice; twice the perplexity is another model.
+Verdict Judge(const Quality& quality) {
+  const bool incoherent = quality.coherence && !quality.coherence->passed;
+  if (quality.delta_pct > 100 || incoherent) return Verdict::kPoor;
+  return quality.delta_pct > 10 ? Verdict::kAcceptable : Verdict::kGood;
+}
+
+const char* VerdictName(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kGood: return "GOOD";
+    case Verdict::kAcceptable: return "ACCEPTABLE";
+    case Verdict::kPoor: return "POOR";
+  }
+  return "POOR";
+}
+
+std::string VerdictText(Verdict verdict, const Validation& validation) {
+  const std::string expected =
+      validation.bpw > 0 ? fmt::format(", expected for {:.2g} BPW", validation.bpw) : "";
+  if (verdict == Verdict::kGood) return "GOOD (close to the original)";
+  if (verdict == Verdict::kAcceptable) {
+    return fmt::format("ACCEPTABLE ({})", validation.quality.severe()
+                                              ? "significant quality loss" + expected
+                                              : std::string("some quality loss"));
+  }
+  return fmt::format(
+      "POOR ({})", validation.quality.delta_pct > 100 ? "severe quality loss" : "incoherent text");
+}
+
+Json BenchmarkJson(const BenchmarkPair& pair) {
+  const auto side = [](const BenchmarkResult& result) {
+    Json json = {{result.metric, result.value}, {"items", result.items}};
+    if (result.metric != "perplexity") json["acc"] = result.accuracy;
+    return json;
+  };
+  return {{"name", pair.original.name},
+          {"metric", pair.original.metric},
+          {"original", side(pair.original)},
+          {"compressed", side(pair.compressed)}};
+}
+
+Json ValidationJson(const ValidateOptions& options, const Validation& validation) {
+  const Verdict verdict = Judge(validation.quality);
+  Json json = {{"status", "success"},
+               {"original", options.original},
+               {"compressed", options.compressed},
+               {"quality_metrics", QualityJson(validation.quality, verdict != Verdict::kPoor)},
+               {"verdict", VerdictName(verdict)},
+               {"verdict_text", VerdictText(verdict, validation)}};
+  if (validation.bpw > 0) json["achieved_bpw"] = validation.bpw;
+  if (validation.quality.coherence) {
+    json["coherence"] = CoherenceJson(*validation.quality.coherence, true);
+  }
+  if (validation.benchmark) json["benchmark"] = BenchmarkJson(*validation.benchmark);
+  return json;
+}
+
+std::string ValidationText(const ValidateOptions& options, const Validation& validation) {
+  const Quality& quality = validation.quality;
+  std::string text = fmt::format(
+      "Validation: {} vs {}\n\nQuality Metrics:\n  Perplexity (Original): {:.2f}\n"
+      "  Perplexity (Compressed): {:.2f}\n  Perplexity Delta: {}\n"
+      "  Measured On: {} ({} tokens in {} windows of {})\n",
+      options.compressed, options.original, quality.original.perplexity,
+      quality.compressed.perplexity, FormatDelta(quality.delta_pct), quality.dataset,
+      quality.compressed.scored_tokens, quality.compressed.windows,
+      quality.compressed.window_tokens);
+  if (validation.benchmark) {
+    const BenchmarkPair& pair = *validation.benchmark;
+    text +=
+        fmt::format("\nBenchmark {} ({}, {} items):\n  Original: {:.4f}\n  Compressed: {:.4f}\n",
+                    pair.original.name, pair.original.metric, pair.original.items,
+                    pair.original.value, pair.compressed.value);
+  }
+  if (quality.coherence) {
+    text += fmt::format("\nCoherence Test: {}\n", CoherenceText(*quality.coherence));
+  }
+  return text + fmt::format("\nVerdict: {}\n", VerdictText(Judge(quality), validation));
+}
+
+void CheckValues(const ValidateOptions& options) {
+  CheckSampleCount(options.text.samples);
+  if (options.benchmark && options.benchmark_data.empty()) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        "--benchmark: expected --benchmark-data with the benchmark's local file: downloading "
+        "is not built in yet",
+        "Give the text file of wikitext, or the JSONL of hellaswag or arc");
+  }
+  if (!options.benchmark && !options.benchmark_data.empty()) {
+    throw Error(ErrorCode::kInvalidArguments, "--benchmark-data: expected --benchmark beside it",
+                "Add --benchmark wikitext, hellaswag or arc");
+  }
+  if (options.benchmark_items < 0 || options.threads < 0 || options.threads > 4096) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--benchmark-items and --threads: expected 0 or more (threads: at most 4096)",
+                "Run 'llm-quantize littlebit validate --help'");
+  }
+}
+
+void RunValidate(const ValidateOptions& options, Output& output) {
+  CheckValues(options);
+  const std::filesystem::path original = ResolveModelDirectory(options.original);
+  Progress progress;
+  QualityMeter meter(original, ChooseText(options.text).held_out, options.text.samples,
+                     options.threads, progress);
+  const std::unique_ptr<Model> compressed = meter.Open(options.compressed);
+  Validation validation;
+  if (LooksLikeLittleBit(options.compressed)) {
+    validation.bpw = LittleBitFile(std::filesystem::path(options.compressed)).body_bpw();
+  }
+  validation.quality = meter.Measure(*compressed);
+  if (options.benchmark) {
+    const auto measure = [&](const Model& model, const char* stage) {
+      return RunBenchmark(model, *options.benchmark, options.benchmark_data,
+                          options.benchmark_items, meter.Watch(stage, "items"));
+    };
+    validation.benchmark = BenchmarkPair{measure(meter.original(), "Benchmark (original)"),
+                                         measure(*compressed, "Benchmark (compressed)")};
+  }
+  if (options.coherence_test) validation.quality.coherence = meter.Coherence(*compressed);
+  output.Result(ValidationJson(options, validation), ValidationText(options, validation));
+}
+
+}  // namespace
+
+CommandRun SetupValidate(CLI::App& app) {
+  auto options = std::make_shared<ValidateOptions>();
+  app.add_option("ORIGINAL", options->original, "Original model directory")->required();
+  app.add_option("COMPRESSED", options->compressed, "Path to a .littlebit file")->required();
+  app.add_option(
+         "--calibration-data", options->text.calibration_data,
+         "Text whose held-out part measures: .txt, .jsonl, .json (built-in text if not set)")
+      ->type_name("PATH");
+  app.add_option("--held-out-data", options->text.held_out_data,
+                 "Text to measure with, all of it, instead of the held-out part")
+      ->type_name("PATH");
+  app.add_option("--calibration-samples", options->text.samples,
+                 "Most windows to measure on (64-1024)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_flag("--coherence-test", options->coherence_test,
+               "Run coherence test with sample prompts");
+  app.add_option("--benchmark", options->benchmark, "Run a benchmark: wikitext, hellaswag, arc")
+      ->type_name("TEXT")
+      ->transform(CLI::CheckedTransformer(
+                      std::map<std::string, Benchmark>{{"wikitext", Benchmark::kWikitext},
+                                                       {"hellaswag", Benchmark::kHellaSwag},
+                                                       {"arc", Benchmark::kArc}})
+                      .description(""));
+  app.add_option("--benchmark-data", options->benchmark_data, "The benchmark's text or JSONL file")
+      ->type_name("PATH");
+  app.add_option("--benchmark-items", options->benchmark_items, "Most items of it (0: all)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_option("--threads", options->threads, "Threads (0: one per core)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.footer(
+      "Verdicts: GOOD (at most 10 % more perplexity), ACCEPTABLE (at most 100 % more), POOR\n"
+      "(more, or an incoherent model).\n\n"
+      "Examples:\n"
+      "  llm-quantize littlebit validate ./model ./model.littlebit --coherence-test\n"
+      "  llm-quantize littlebit validate ./model ./model.littlebit --benchmark arc "
+      "--benchmark-data arc_easy.jsonl");
+  return [options](Output& output) { RunValidate(*options, output); };
+}
+
+}  // namespace llmq
