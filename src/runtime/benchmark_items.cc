@@ -1,0 +1,166 @@
+#include "runtime/benchmark_items.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+constexpr std::string_view kSpaces = " \t\n\r\v\f";
+
+[[noreturn]] void Fail(const std::string& where, const std::string& expected,
+                       const std::string& found) {
+  throw Error(ErrorCode::kInvalidArguments,
+              fmt::format("{}: expected {}, found {}", where, expected, found),
+              "Use the benchmark's own JSONL file.");
+}
+
+const Json& Member(const Json& object, const char* key, const std::string& where) {
+  if (!object.is_object() || !object.contains(key))
+    Fail(where, fmt::format("a member \"{}\"", key), "none");
+  return object[key];
+}
+
+std::string Text(const Json& object, const char* key, const std::string& where) {
+  const Json& value = Member(object, key, where);
+  if (!value.is_string()) Fail(where, fmt::format("text in \"{}\"", key), value.type_name());
+  return value.get<std::string>();
+}
+
+const Json& Array(const Json& object, const char* key, const std::string& where) {
+  const Json& value = Member(object, key, where);
+  if (!value.is_array() || value.empty())
+    Fail(where, fmt::format("a list in \"{}\"", key), value.type_name());
+  return value;
+}
+
+std::vector<std::string> Texts(const Json& object, const char* key, const std::string& where) {
+  std::vector<std::string> texts;
+  for (const Json& value : Array(object, key, where)) {
+    if (!value.is_string()) Fail(where, fmt::format("texts in \"{}\"", key), value.type_name());
+    texts.push_back(value.get<std::string>());
+  }
+  return texts;
+}
+
+// An index into the choices, written as a number or as its digits.
+int32_t Index(const Json& object, const char* key, size_t choices, const std::string& where) {
+  const Json& value = Member(object, key, where);
+  const std::string digits = value.is_string() ? value.get<std::string>() : DumpJson(value);
+  const bool number = !digits.empty() && digits.size() < 3 &&
+                      digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!number || std::stoul(digits) >= choices) {
+    Fail(where, fmt::format("an index below {} in \"{}\"", choices, key), digits);
+  }
+  return static_cast<int32_t>(std::stoul(digits));
+}
+
+void ReplaceAll(std::string& text, std::string_view from, std::string_view to) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+    text.replace(at, from.size(), to);
+  }
+}
+
+// The harness's cleaning of WikiHow's marks: "[title]" ends a sentence, other bracketed words go.
+std::string CleanHellaSwag(std::string text) {
+  const size_t first = text.find_first_not_of(kSpaces);
+  if (first == std::string::npos) return "";
+  text = text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
+  ReplaceAll(text, " [title]", ". ");
+  for (size_t open = text.find('['); open != std::string::npos; open = text.find('[', open)) {
+    const size_t close = text.find(']', open);
+    if (close == std::string::npos) break;
+    if (text.find('\n', open) < close) {
+      ++open;  // a mark does not span lines
+    } else {
+      text.erase(open, close - open + 1);
+    }
+  }
+  ReplaceAll(text, "  ", " ");
+  return text;
+}
+
+// First letter upper case, all others lower: ASCII letters only, which is what the data's ctx_b
+// begins with.
+std::string Capitalize(std::string text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    char& c = text[i];
+    if (i == 0 && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    if (i > 0 && c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+ChoiceItem ParseHellaSwag(const Json& line, const std::string& where) {
+  ChoiceItem item;
+  const std::string context = line.is_object() && line.contains("context")
+                                  ? Text(line, "context", where)
+                                  : Text(line, "activity_label", where) + ": " +
+                                        Text(line, "ctx_a", where) + " " +
+                                        Capitalize(Text(line, "ctx_b", where));
+  item.context = CleanHellaSwag(context);
+  for (const std::string& ending : Texts(line, "endings", where))
+    item.choices.push_back(CleanHellaSwag(ending));
+  item.gold = Index(line, "label", item.choices.size(), where);
+  return item;
+}
+
+ChoiceItem ParseArc(const Json& line, const std::string& where) {
+  ChoiceItem item;
+  if (line.is_object() && line.contains("query")) {
+    item.context = Text(line, "query", where) + "\nAnswer:";
+    item.choices = Texts(line, "choices", where);
+    item.gold = Index(line, "gold", item.choices.size(), where);
+    return item;
+  }
+  const Json& question = Member(line, "question", where);
+  item.context = "Question: " + Text(question, "stem", where) + "\nAnswer:";
+  const std::string key = Text(line, "answerKey", where);
+  item.gold = -1;
+  for (const Json& choice : Array(question, "choices", where)) {
+    if (Text(choice, "label", where) == key) item.gold = static_cast<int32_t>(item.choices.size());
+    item.choices.push_back(Text(choice, "text", where));
+  }
+  if (item.gold < 0) Fail(where, "an answerKey among the labels", key);
+  return item;
+}
+
+template <typename Parse>
+std::vector<ChoiceItem> ReadItems(const std::filesystem::path& path, const Parse& parse) {
+  const std::string text = ReadTextFile(path);
+  std::vector<ChoiceItem> items;
+  int64_t number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (line.find_first_not_of(kSpaces) == std::string_view::npos) continue;
+    const std::string where = fmt::format("{}: line {}", path.string(), number);
+    try {
+      items.push_back(parse(ParseJson(line, where), where));
+    } catch (const Error& error) {
+      throw Error(ErrorCode::kInvalidArguments, error.message(), error.suggestion());
+    }
+    items.back().where = where;
+  }
+  if (items.empty()) Fail(path.string(), "at least one item", "none");
+  return items;
+}
+
+}  // namespace
+
+std::vector<ChoiceItem> ReadHellaSwag(const std::filesystem::path& path) {
+  return ReadItems(path, ParseHellaSwag);
+}
+std::vector<ChoiceItem> ReadArc(const std::filesystem::path& path) {
+  return ReadItems(path, ParseArc);
+}
+
+}  // namespace llmq
