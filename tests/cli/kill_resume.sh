@@ -11,23 +11,21 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 RANDOM=$seed
 
-compress() {  # compress NAME [more options]: into $work/NAME
-  local name=$1
-  shift
-  "$tool" --verbosity quiet littlebit compress "$model" "${options[@]}" -o "$work/$name" -n model.littlebit \
-    --checkpoint-dir "$work/$name.checkpoint" "$@" > "$work/$name.json" 2>> "$work/$name.log"
+compress() {  # compress NAME --checkpoint-dir|--resume: into $work/NAME, checkpoints in $work/NAME.checkpoint
+  "$tool" --verbosity quiet littlebit compress "$model" "${options[@]}" -o "$work/$1" -n model.littlebit \
+    "$2" "$work/$1.checkpoint" > "$work/$1.json" 2>> "$work/$1.log"
 }
 
 started=$(date +%s%N)
-compress reference || { echo "the uninterrupted run failed:"; cat "$work/reference.log"; exit 1; }
+compress reference --checkpoint-dir || { echo "the uninterrupted run failed:"; cat "$work/reference.log"; exit 1; }
 full_ms=$(( ($(date +%s%N) - started) / 1000000 ))
 echo "uninterrupted: $full_ms ms, $(stat -c %s "$work/reference/model.littlebit") bytes"
 
 differences=0
 for round in $(seq "$rounds"); do
-  name=round$round kills=0 resume=()
+  name=round$round kills=0 checkpoints=--checkpoint-dir
   while true; do
-    compress "$name" "${resume[@]}" &
+    compress "$name" $checkpoints &
     pid=$!
     delay=$(( (RANDOM * 32768 + RANDOM) % full_ms ))
     # After three kills the run may finish, so that every round ends.
@@ -40,9 +38,9 @@ for round in $(seq "$rounds"); do
     status=$?
     [ $status -eq 0 ] && break
     if [ -z "$(ls -A "$work/$name.checkpoint" 2>/dev/null)" ]; then
-      resume=()  # killed before the first checkpoint
+      checkpoints=--checkpoint-dir  # killed before the first checkpoint
     else
-      resume=(--resume "$work/$name.checkpoint")
+      checkpoints=--resume
     fi
     if [ $status -ne 137 ] && [ $status -ne 9 ]; then
       echo "round $round: exit $status"; tail -3 "$work/$name.log"; exit 1
