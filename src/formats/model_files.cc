@@ -61,13 +61,15 @@ ModelConfig ParseModelConfig(const ModelFiles& files, const std::string& where) 
 }
 
 std::string ModelName(const std::filesystem::path& model) {
-  std::filesystem::path path =
-      model.has_filename() ? model : model.parent_path();  // "dir/" -> "dir"
-  if (path.filename() == "." || path.filename() == ".." || path.empty()) {
+  const auto last = [](const std::filesystem::path& path) {  // "a/dir/" -> "dir"
+    return (path.has_filename() ? path : path.parent_path()).filename().string();
+  };
+  std::string name = last(model);
+  if (name == "." || name == ".." || name.empty()) {
     std::error_code ignored;
-    path = std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
+    name =
+        last(std::filesystem::weakly_canonical(std::filesystem::absolute(model, ignored), ignored));
   }
-  const std::string name = path.filename().string();
   return name.empty() ? "model" : name;
 }
 

@@ -17,16 +17,18 @@
 namespace llmq::testing {
 namespace {
 
-// SplitMix64: a counter through a mixer, so equal seeds give equal numbers everywhere.
+// SplitMix64: a counter through a mixer, so equal seeds give equal numbers everywhere. The seed
+// goes through the mixer first, for neighbouring seeds would give the same numbers shifted by one.
 class Random {
  public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 0x1234567) {}
-  double Uniform() { return static_cast<double>(Next() >> 11) * 0x1.0p-53; }
+  explicit Random(uint64_t seed) : state_(Mix(seed)) {}
+  double Uniform() {
+    state_ += 0x9e3779b97f4a7c15u;
+    return static_cast<double>(Mix(state_) >> 11) * 0x1.0p-53;
+  }
 
  private:
-  uint64_t Next() {
-    state_ += 0x9e3779b97f4a7c15u;
-    uint64_t z = state_;
+  static uint64_t Mix(uint64_t z) {
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);

@@ -1,0 +1,160 @@
+// Makes the golden models from seeded values; see the header.
+#include "tests/formats/golden_models.h"
+
+#include "llmq/littlebit_file.h"
+#include "tests/support/tiny_checkpoint.h"
+
+namespace llmq::testing {
+namespace {
+
+std::vector<std::byte> Random(uint64_t seed, const std::vector<int64_t>& shape, DType dtype) {
+  size_t count = 1;
+  for (const int64_t dimension : shape) count *= static_cast<size_t>(dimension);
+  return EncodeValues(RandomValues(seed, count, 0.5), dtype);
+}
+
+class ModelWriter {
+ public:
+  ModelWriter(const std::filesystem::path& path, std::string config)
+      : writer_(path),
+        config_text_(std::move(config)),
+        config_(ParseModelConfig(config_text_, "", "golden")) {
+    writer_.AddFile("config.json", config_text_);
+  }
+
+  LittleBitWriter& writer() { return writer_; }
+  const ModelConfig& config() const { return config_; }
+
+  void AddDense(const std::string& name, const std::vector<int64_t>& shape, DType dtype) {
+    const std::vector<std::byte> bytes = Random(++seed_, shape, dtype);
+    writer_.AddDense({name, dtype, shape, bytes});
+  }
+
+  void AddTable(const char* name, int bits) {
+    const GroupQuantShape shape{config_.vocab_size, config_.hidden_size, bits};
+    const std::vector<float> values =
+        RandomValues(++seed_, static_cast<size_t>(shape.rows * shape.cols), 0.5);
+    std::vector<std::byte> bytes(static_cast<size_t>(GroupQuantBytes(shape)));
+    QuantizeGroups(shape, values, bytes);
+    writer_.AddGroupQuant(name, shape, bytes);
+  }
+
+  void AddLinear(const LinearSpec& linear, int64_t rank, int64_t paths) {
+    const LittleBitShape shape{linear.d_out, linear.d_in, rank, paths};
+    std::vector<std::vector<float>> values;
+    std::vector<LittleBitPathValues> views(static_cast<size_t>(paths));
+    values.reserve(static_cast<size_t>(5 * paths));  // views point into it
+    const auto make = [&](int64_t count) -> std::span<const float> {
+      values.push_back(RandomValues(++seed_, static_cast<size_t>(count), 0.5));
+      return values.back();
+    };
+    for (LittleBitPathValues& view : views) {
+      view.v = make(rank * shape.d_in);
+      view.u = make(rank * shape.d_out);
+      view.g = make(shape.d_in);
+      view.h = make(shape.d_out);
+      view.l = make(rank);
+    }
+    const LittleBitLinear packed = PackLittleBit(shape, views);
+    writer_.AddLittleBit(linear.name + ".weight", shape, packed.payload,
+                         1.0 / static_cast<double>(rank + 1));
+  }
+
+  void Finish(double target_bpw, int embedding_bits, uint64_t seed) {
+    writer_.Finish({.source_model = "example/tiny",
+                    .producer = "llm-quantize 0.1.0",
+                    .recipe = "littlebit",
+                    .target_bpw = target_bpw,
+                    .manual_rank = target_bpw == 0 ? 2 : 0,
+                    .original_parameters = 1234,
+                    .original_fp16_bytes = 2468,
+                    .train_tokens = 0,
+                    .seed = seed,
+                    .embedding_bits = embedding_bits});
+  }
+
+ private:
+  LittleBitWriter writer_;
+  std::string config_text_;
+  ModelConfig config_;
+  uint64_t seed_ = 0;
+};
+
+void WriteOnePath(const std::filesystem::path& path) {
+  ModelWriter model(path,
+                    R"({"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":4,)"
+                    R"("intermediate_size":6,"num_hidden_layers":1,"num_attention_heads":2,)"
+                    R"("num_key_value_heads":1,"vocab_size":5,"max_position_embeddings":16,)"
+                    R"("tie_word_embeddings":true,"torch_dtype":"float16"})");
+  model.AddTable(kEmbeddingName, 8);
+  model.AddDense(InputNormName(0), {4}, DType::kF16);
+  for (const LinearSpec& linear : BlockLinears(model.config())) {
+    if (linear.projection == Projection::kGate)
+      model.AddDense(PostAttentionNormName(0), {4}, DType::kF16);
+    model.AddLinear(linear, 2, 1);
+  }
+  model.AddDense(kFinalNormName, {4}, DType::kF16);
+  model.Finish(0, 8, 7);
+}
+
+void WriteTwoPaths(const std::filesystem::path& path) {
+  ModelWriter model(
+      path, R"({"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":35,)"
+            R"("intermediate_size":41,"num_hidden_layers":2,"num_attention_heads":5,"head_dim":6,)"
+            R"("num_key_value_heads":5,"vocab_size":9,"max_position_embeddings":16,)"
+            R"("attention_bias":true,"mlp_bias":true,"torch_dtype":"bfloat16"})");
+  model.writer().AddFile("tokenizer.json", "{\"model\": {\"type\": \"BPE\"}}\n");
+  model.writer().AddFile("merges.txt", "");
+  model.AddTable(kEmbeddingName, 4);
+  for (const LinearSpec& linear : BlockLinears(model.config())) {
+    if (linear.projection == Projection::kQ)
+      model.AddDense(InputNormName(linear.layer), {35}, DType::kBF16);
+    if (linear.projection == Projection::kGate) {
+      model.AddDense(PostAttentionNormName(linear.layer), {35}, DType::kBF16);
+    }
+    model.AddLinear(linear, 3 + static_cast<int64_t>(linear.projection), 2);
+    model.AddDense(linear.name + ".bias", {linear.d_out}, DType::kBF16);
+  }
+  model.AddDense(kFinalNormName, {35}, DType::kBF16);
+  model.AddTable(kHeadName, 4);
+  model.AddDense("model.extra.empty", {3, 0}, DType::kF32);
+  model.AddDense("model.extra.scalar", {}, DType::kF64);
+  const std::vector<std::byte> bytes(48, std::byte{0x5a});
+  model.writer().AddDense({"model.extra.cube", DType::kI64, {1, 2, 3}, bytes});
+  model.Finish(0.55, 4, 0xffffffffffffffffu);
+}
+
+void WriteDense(const std::filesystem::path& path) {
+  ModelWriter model(
+      path, R"({"architectures":["MistralForCausalLM"],"model_type":"mistral","hidden_size":8,)"
+            R"("intermediate_size":12,"num_hidden_layers":1,"num_attention_heads":2,)"
+            R"("num_key_value_heads":2,"vocab_size":6,"max_position_embeddings":16,)"
+            R"("sliding_window":8,"torch_dtype":"bfloat16"})");
+  model.AddDense(kEmbeddingName, {6, 8}, DType::kBF16);
+  model.AddDense(InputNormName(0), {8}, DType::kF64);
+  model.AddDense(PostAttentionNormName(0), {8}, DType::kF32);
+  for (const LinearSpec& linear : BlockLinears(model.config())) {
+    if (linear.projection == Projection::kDown) {
+      model.AddDense(linear.name + ".weight", {linear.d_out, linear.d_in}, DType::kF16);
+    } else {
+      model.AddLinear(linear, 8, 1);
+    }
+  }
+  model.AddDense(kFinalNormName, {8}, DType::kF16);
+  model.AddDense(kHeadName, {6, 8}, DType::kF32);
+  model.Finish(1.0, 16, 0);
+}
+
+}  // namespace
+
+const std::vector<GoldenModel>& GoldenModels() {
+  static const std::vector<GoldenModel> models = {
+      {"one-path", WriteOnePath}, {"two-paths", WriteTwoPaths}, {"dense", WriteDense}};
+  return models;
+}
+
+std::filesystem::path GoldenPath(const std::string& name) {
+  return std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "littlebit" / (name + "-v1.littlebit");
+}
+
+}  // namespace llmq::testing
