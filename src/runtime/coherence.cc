@@ -114,7 +114,7 @@ bool IsKnown(std::string_view word, const std::unordered_set<std::string_view>& 
 double WordShare(std::string text, const std::unordered_set<std::string_view>& known) {
   constexpr std::string_view kCurlyApostrophe = "\u2019";
   for (size_t at = 0; (at = text.find(kCurlyApostrophe, at)) != std::string::npos;) {
-    text.replace(at, kCurlyApostrophe.size(), "'");
+    text.replace(at, kCurlyApostrophe.size(), 1, '\'');
   }
   int64_t words = 0;
   int64_t real = 0;

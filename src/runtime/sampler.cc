@@ -25,6 +25,7 @@ bool Before(const Candidate& a, const Candidate& b) {
 int32_t Largest(std::span<const float> logits) {
   size_t best = 0;
   for (size_t id = 1; id < logits.size(); ++id) {
+    if (std::isnan(logits[id])) continue;
     if (logits[id] > logits[best] || std::isnan(logits[best])) best = id;
   }
   return static_cast<int32_t>(best);

@@ -1,5 +1,7 @@
 #include "runtime/token_loss.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -13,6 +15,11 @@ constexpr size_t kChunkTokens = 128;  // bounds the memory of logits: 128 x 128k
 }  // namespace
 
 double NegativeLogLikelihood(std::span<const float> logits, int32_t id) {
+  if (id < 0 || static_cast<size_t>(id) >= logits.size()) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("token id: expected 0 to {}, found {}", logits.size() - 1, id),
+                "The tokenizer does not belong to this model.");
+  }
   const float largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(logit - largest);

@@ -11,7 +11,8 @@
 
 namespace llmq {
 
-// -ln p(id) in nats; logits [vocab] f32.
+// -ln p(id) in nats; logits [vocab] f32. Throws Error{kInvalidArguments} for an id outside the
+// vocabulary.
 double NegativeLogLikelihood(std::span<const float> logits, int32_t id);
 
 // Appends tokens[0 .. n-2] to the session, a bounded number of logits at a time, and returns the
