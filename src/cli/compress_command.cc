@@ -215,6 +215,7 @@ void AddFurtherOptions(CLI::App& app, CompressArguments& a) {
       ->capture_default_str();
   app.add_option("--seed", a.seed, "Seed of everything random")
       ->type_name("INT")
+      ->check(CLI::NonNegativeNumber.description(""))
       ->capture_default_str();
   app.add_option("--threads", a.threads, "Threads (0: one per core)")
       ->type_name("INT")

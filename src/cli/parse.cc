@@ -31,7 +31,6 @@ const std::map<std::string, Verbosity> kVerbosities = {{"quiet", Verbosity::kQui
 std::shared_ptr<CLI::Formatter> MakeFormatter() {
   auto formatter = std::make_shared<CLI::Formatter>();
   formatter->label("SUBCOMMAND", "COMMAND");
-  formatter->label("Subcommands", "Commands");
   formatter->label("Positionals", "Arguments");
   formatter->label("REQUIRED", "");
   formatter->column_width(32);
@@ -72,10 +71,20 @@ std::vector<std::string> CommandNames(const CLI::App* app) {
 // A word that the grammar has no place for: an unknown option, command, or one argument too many.
 Error UnexpectedWord(const CLI::App* command, const std::string& word) {
   const bool is_option = word.size() > 1 && word.front() == '-';
-  const std::vector<std::string> commands = CommandNames(command);
   const std::string name = word.substr(0, word.find('='));
-  const std::string closest = ClosestWord(name, is_option ? OptionNames(command) : commands);
-  const char* kind = is_option ? "option" : commands.empty() ? "argument" : "command";
+  std::string closest;
+  if (is_option) {
+    closest = ClosestWord(name, OptionNames(command));
+  } else {
+    // "littelbit info m" is read as the command info: the misspelt word may belong to a level
+    // above.
+    for (const CLI::App* level = command; level != nullptr && closest.empty();
+         level = level->get_parent()) {
+      closest = ClosestWord(name, CommandNames(level));
+    }
+  }
+  const bool is_command = !closest.empty() || !CommandNames(command).empty();
+  const char* kind = is_option ? "option" : is_command ? "command" : "argument";
   const std::string help = fmt::format("Run '{} --help'", FullName(command));
   return Error(ErrorCode::kInvalidArguments,
                fmt::format("{}: unexpected {} '{}'", FullName(command), kind, name),
@@ -111,7 +120,7 @@ void AddGlobalOptions(CLI::App& app, ParsedCommandLine& parsed, std::string& for
   app.add_option("--format", format, "Output format: human, json")
       ->type_name("TEXT")
       ->default_str("human")
-      ->check(CLI::IsMember({"human", "json"}));
+      ->check(CLI::IsMember({"human", "json"}).description(""));
   app.add_option("--verbosity", parsed.verbosity, "quiet, normal, verbose or debug")
       ->type_name("TEXT")
       ->default_str("normal")
@@ -172,10 +181,12 @@ ParsedCommandLine ParseCommandLine(std::span<const char* const> arguments) {
   app.fallthrough();  // inherited: global options may also stand after the command
 
   CLI::App* littlebit = app.add_subcommand("littlebit", "LittleBit ultra-low-bit compression");
+  littlebit->group("Commands");
   littlebit->require_subcommand(1);
   for (const Command& command : Commands()) {
     CLI::App* group = std::string_view(command.group).empty() ? &app : littlebit;
     CLI::App* subcommand = group->add_subcommand(command.name, command.summary);
+    subcommand->group("Commands");
     subcommand->callback([&parsed, run = command.setup(*subcommand)] { parsed.run = run; });
   }
 

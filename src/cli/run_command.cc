@@ -181,6 +181,7 @@ CommandRun SetupRun(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--seed", options->sampling.seed, "Seed of the choice")
       ->type_name("INT")
+      ->check(CLI::NonNegativeNumber.description(""))
       ->capture_default_str();
   app.add_option("--threads", options->threads, "Threads (0: one per core)")
       ->type_name("INT")

@@ -1,0 +1,53 @@
+# bash completion for llm-quantize
+_llm_quantize() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command="" word
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in
+      littlebit) [[ -z $command ]] && command=littlebit ;;
+      info) [[ -z $command || $command == littlebit ]] && command+=info ;;
+      compress | convert | validate | run) [[ $command == littlebit ]] && command+=$word ;;
+    esac
+  done
+  case $previous in
+    --format)
+      if [[ $command == littlebitcompress ]]; then
+        COMPREPLY=($(compgen -W "littlebit gguf-ext gguf-lossy" -- "$current"))
+      else
+        COMPREPLY=($(compgen -W "human json" -- "$current"))
+      fi
+      return ;;
+    --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
+    --residual) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
+    --embedding-bits) COMPREPLY=($(compgen -W "16 8 4" -- "$current")); return ;;
+    --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;
+    --recipe) COMPREPLY=($(compgen -W "littlebit" -- "$current")); return ;;
+    --device) COMPREPLY=($(compgen -W "auto cpu cuda" -- "$current")); return ;;
+    --benchmark) COMPREPLY=($(compgen -W "wikitext hellaswag arc" -- "$current")); return ;;
+    -o | --output-dir | --checkpoint-dir | --resume) COMPREPLY=($(compgen -d -- "$current")); return ;;
+  esac
+  local options="-h --help --format --verbosity"
+  case $command in
+    "") options+=" --version"
+        [[ $current != -* ]] && { COMPREPLY=($(compgen -W "info littlebit" -- "$current")); return; } ;;
+    littlebit) [[ $current != -* ]] &&
+        { COMPREPLY=($(compgen -W "compress info convert validate run" -- "$current")); return; } ;;
+    info) options+=" --check" ;;
+    littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
+        --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
+        --skip-validation --recipe --residual --kv-rank-factor --embedding-bits --train-tokens --train-lr
+        --train-batch --surrogate --device --seed --threads --dry-run --export-metadata" ;;
+    littlebitinfo) options+=" --layers --verify --export-metadata" ;;
+    littlebitconvert) options+=" -o --output-dir -n --output-name --gguf-quant --force"
+        [[ $previous == *.littlebit ]] &&
+        { COMPREPLY=($(compgen -W "littlebit gguf-ext gguf-lossy" -- "$current")); return; } ;;
+    littlebitvalidate) options+=" --calibration-data --calibration-samples --held-out-data --coherence-test
+        --benchmark --benchmark-data --benchmark-items --threads" ;;
+    littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads" ;;
+  esac
+  if [[ $current == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
+  else
+    COMPREPLY=($(compgen -f -- "$current"))
+  fi
+}
+complete -o filenames -F _llm_quantize llm-quantize

@@ -1,0 +1,825 @@
+"""The command-line contract: the real program, run with good and bad input of every kind.
+
+A bad input is run twice, for people and with --format json. Each run must give the contract's exit code, a message that
+names what is wrong, no crash, and nothing at the output path. Standard library only. Run by ctest, or by hand:
+
+    contract_test.py --tool build/release/bin/llm-quantize --make-littlebit build/release/bin/make_littlebit \
+        --models models --compressor MODULE [TestClass[.test]] [--update-help]
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+settings = None
+ERROR_KEYS = ["status", "error_code", "error_type", "message", "suggestion"]
+ERROR_TYPES = {1: "GeneralError", 2: "InvalidArguments", 3: "ModelNotFound", 6: "ValidationFailed",
+               7: "CheckpointError", 8: "UnsupportedConversion", 20: "FactorizationFailed",
+               21: "QualityThresholdExceeded", 22: "InvalidBPWRange", 23: "RankSelectionFailed"}
+
+
+def run(arguments, env=None, stdin="", **options):
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("LLM_QUANTIZE_LITTLEBIT")}
+    environment.update(env or {})
+    return subprocess.run([settings.tool, *map(str, arguments)], env=environment, input=stdin, text=True,
+                          stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, timeout=600,
+                          errors="replace", **options)
+
+
+class ContractTest(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="llmq-cli-"))
+        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
+        self.out = self.work / "out"
+
+    def left_over(self):
+        return sorted(str(path.relative_to(self.out)) for path in self.out.rglob("*")) if self.out.exists() else []
+
+    def assert_no_crash(self, result):
+        self.assertGreaterEqual(result.returncode, 0, f"died of signal {-result.returncode}: {result.stderr}")
+        for trace in ("Sanitizer", "runtime error:", "terminate called", "Unexpected failure"):
+            self.assertNotIn(trace, result.stderr)
+
+    def assert_fails(self, arguments, code, *parts, **options):
+        """Both forms of the error: exit code, type, every part in the message, a suggestion, nothing left."""
+        with self.subTest(arguments=[str(argument) for argument in arguments]):
+            result = run(arguments, **options)
+            self.assert_no_crash(result)
+            self.assertEqual(result.returncode, code, result.stderr)
+            self.assertEqual(result.stdout, "")
+            self.assertIn("Error: ", result.stderr)
+            for part in parts:
+                self.assertIn(part, result.stderr)
+            self.assertEqual(self.left_over(), [])
+
+            result = run(["--format", "json", *arguments], **options)
+            self.assert_no_crash(result)
+            self.assertEqual(result.returncode, code, result.stdout)
+            error = json.loads(result.stdout)
+            self.assertEqual(list(error), ERROR_KEYS)
+            self.assertEqual(error["status"], "error")
+            self.assertEqual(error["error_code"], code)
+            self.assertEqual(error["error_type"], ERROR_TYPES[code])
+            self.assertTrue(error["message"])
+            for part in parts:
+                self.assertIn(part, error["message"] + error["suggestion"])
+            self.assertNotIn("Error: ", result.stderr)
+            self.assertEqual(self.left_over(), [])
+
+    def assert_succeeds(self, arguments, **options):
+        result = run(arguments, **options)
+        self.assert_no_crash(result)
+        self.assertEqual(result.returncode, 0, result.stderr + (result.stdout or ""))
+        return result
+
+    def assert_schema(self, value, schema, where="result"):
+        """schema: {key: type, tuple of types, or a nested schema}. All keys must be there."""
+        for key, expected in schema.items():
+            self.assertIn(key, value, where)
+            if isinstance(expected, dict):
+                self.assert_schema(value[key], expected, f"{where}.{key}")
+            else:
+                self.assertIsInstance(value[key], expected, f"{where}.{key}")
+                # bool is an int to Python, not to a reader of JSON
+                if isinstance(value[key], bool):
+                    self.assertEqual(expected, bool, f"{where}.{key}")
+
+    def compress(self, model, *options):
+        return ["littlebit", "compress", model, "-o", self.out, "--checkpoint-dir", self.work / "checkpoint", *options]
+
+    def littlebit_file(self, bpw="2.0", model="stories260k/hf-f32"):
+        path = self.work / "model.littlebit"
+        subprocess.run([settings.make_littlebit, settings.models / model, path, bpw], check=True)
+        return path
+
+
+# --- models with one thing wrong -------------------------------------------------------------------------------------
+
+def read_safetensors(path):
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + length]), bytearray(data[8 + length:])
+
+
+def write_safetensors(path, header, data, length=None):
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + data)
+
+
+class ModelCopy:
+    """A copy of stories260k whose parts tests damage."""
+
+    def __init__(self, directory):
+        self.path = directory
+        shutil.copytree(settings.models / "stories260k/hf-f32", directory)
+        self.weights = directory / "model.safetensors"
+
+    def config(self, **changes):
+        config = json.loads((self.path / "config.json").read_text())
+        config.update(changes)
+        (self.path / "config.json").write_text(json.dumps(config))
+        return self.path
+
+    def header(self, change, length=None):
+        header, data = read_safetensors(self.weights)
+        header = change(header) or header
+        write_safetensors(self.weights, header, data, length)
+        return self.path
+
+    def put(self, tensor, value):
+        header, data = read_safetensors(self.weights)
+        begin = header[tensor]["data_offsets"][0]
+        data[begin:begin + 4] = struct.pack("<f", value)
+        write_safetensors(self.weights, header, data)
+        return self.path
+
+
+UP = "model.layers.2.mlp.up_proj.weight"
+
+
+def broken_models(directory):
+    """(model, exit code, parts of the message) for everything that headers and config.json can tell."""
+    count = 0
+
+    def fresh():
+        nonlocal count
+        count += 1
+        return ModelCopy(directory / f"model{count}")
+
+    def change(tensor, key, value):
+        return lambda header: header[tensor].update({key: value})
+
+    model = fresh()
+    (model.path / "config.json").write_text("{\"architectures\": [")
+    yield model.path, 1, ["config.json", "JSON"]
+    model = fresh()
+    (model.path / "config.json").write_text("[1, 2]")
+    yield model.path, 1, ["config.json"]
+    model = fresh()
+    (model.path / "config.json").write_text("[" * 100000)
+    yield model.path, 1, ["config.json"]
+    yield fresh().config(architectures=["GPTNeoXForCausalLM"], model_type="gpt_neox"), 1, ["GPTNeoXForCausalLM"]
+    yield fresh().config(hidden_size=-64), 1, ["hidden_size"]
+    yield fresh().config(hidden_size="64"), 1, ["hidden_size"]
+    yield fresh().config(num_hidden_layers=10**15), 1, ["num_hidden_layers"]
+    yield fresh().config(num_attention_heads=0), 1, ["num_attention_heads"]
+    yield fresh().config(hidden_act="gelu"), 1, ["gelu"]
+    yield fresh().config(vocab_size=513), 1, ["embed_tokens", "513", "512"]
+    model = fresh()
+    (model.path / "config.json").unlink()
+    yield model.path, 3, ["config.json"]
+    model = fresh()
+    (model.path / "config.json").unlink()
+    (model.path / "config.json").mkdir()
+    yield model.path, 1, ["config.json"]
+    model = fresh()
+    model.weights.unlink()
+    yield model.path, 3, ["safetensors"]
+    model = fresh()
+    model.weights.rename(model.path / "pytorch_model.bin")
+    yield model.path, 1, ["pytorch_model.bin"]
+    for size in (0, 7, 8, 100, 200000):
+        model = fresh()
+        os.truncate(model.weights, size)
+        yield model.path, 1, ["model.safetensors"]
+    yield fresh().header(lambda header: None, length=2**63), 1, ["model.safetensors"]
+    yield fresh().header(lambda header: None, length=10**6), 1, ["model.safetensors"]
+    yield fresh().header(lambda header: ["no", "object"]), 1, ["model.safetensors"]
+    yield fresh().header(change(UP, "shape", [172, 65])), 1, [UP]
+    yield fresh().header(change(UP, "shape", [2**40, 2**40])), 1, [UP]
+    yield fresh().header(change(UP, "shape", [-172, -64])), 1, [UP]
+    yield fresh().header(change(UP, "dtype", "F7")), 1, ["F7"]
+    yield fresh().header(change(UP, "data_offsets", [0, 172 * 64 * 4])), 1, ["model.safetensors"]
+    yield fresh().header(change(UP, "data_offsets", [2**62, 2**62 + 172 * 64 * 4])), 1, [UP]
+
+    def transpose(header):
+        header[UP]["shape"].reverse()
+    yield fresh().header(transpose), 1, [UP, "[172, 64]", "[64, 172]"]
+
+    def rename(header):
+        return {("x" if name == UP else name): entry for name, entry in header.items()}
+    yield fresh().header(rename), 1, [UP]
+
+    sharded = directory / "sharded"
+    shutil.copytree(settings.models / "stories-19m", sharded)
+    (sharded / "model-00002-of-00002.safetensors").unlink()
+    yield sharded, 1, ["model-00002-of-00002.safetensors"]
+    escaping = directory / "escaping"
+    shutil.copytree(settings.models / "stories-19m", escaping)
+    index = (escaping / "model.safetensors.index.json").read_text()
+    (escaping / "model.safetensors.index.json").write_text(index.replace("model-00002", "../model-00002"))
+    yield escaping, 1, ["../model-00002"]
+
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+COMMANDS = [[], ["info"], ["littlebit"], *(["littlebit", name] for name in
+                                            ("compress", "info", "convert", "validate", "run"))]
+
+
+class Help(ContractTest):
+    def test_help_is_pinned(self):
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                golden = HERE / "help" / ("-".join(["llm-quantize", *command]) + ".txt")
+                result = self.assert_succeeds([*command, "--help"])
+                self.assertEqual(result.stderr, "")
+                if settings.update_help:
+                    golden.parent.mkdir(exist_ok=True)
+                    golden.write_text(result.stdout)
+                self.assertEqual(result.stdout, golden.read_text())
+
+    def test_help_needs_no_other_argument_to_be_right(self):
+        self.assert_succeeds(["littlebit", "compress", "--target-bpw", "0.5", "--help"])
+
+    def test_version(self):
+        self.assertEqual(self.assert_succeeds(["--version"]).stdout, "llm-quantize, version 0.1.0\n")
+
+    def test_completions_know_every_command_and_option(self):
+        completions = HERE.parent.parent / "share/completions"
+        texts = {path.name: path.read_text() for path in completions.iterdir()}
+        self.assertEqual(len(texts), 3)
+        for command in COMMANDS:
+            shown = self.assert_succeeds([*command, "--help"]).stdout
+            words = {word.split(",")[-1].rstrip(",") for word in shown.split("Examples:")[0].split()
+                     if word.startswith("--") or word.startswith("-") and ",--" in word}
+            for word in words | set(command):
+                for name, text in texts.items():
+                    expected = word.removeprefix("--") if name.endswith(".fish") else word
+                    self.assertIn(expected, text, f"{name}: {word} of {command}")
+
+
+class BadArguments(ContractTest):
+    def test_grammar(self):
+        self.assert_fails([], 2, "expected a command")
+        self.assert_fails(["frobnicate"], 2, "frobnicate")
+        self.assert_fails(["littlebit"], 2, "compress, info, convert, validate, run")
+        self.assert_fails(["littlebit", "compres", "m"], 2, "Did you mean 'compress'?")
+        self.assert_fails(["info"], 2, "MODEL")
+        self.assert_fails(["info", "a", "b"], 2, "unexpected argument 'b'")
+        self.assert_fails(["littlebit", "compress"], 2, "MODEL")
+        self.assert_fails(["littlebit", "validate", "m"], 2, "COMPRESSED")
+        self.assert_fails(["littlebit", "convert", "m"], 2, "OUTPUT_FORMAT")
+        self.assert_fails(["littlebit", "convert", "m", "q8_0"], 2, "OUTPUT_FORMAT")
+        self.assert_fails(["--verbosity", "loud", "info", "m"], 2, "--verbosity")
+        self.assert_fails(["info", "m", "--verbosity"], 2, "--verbosity")
+
+    def test_global_format(self):
+        result = run(["--format", "yaml", "info", "m"])
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--format", result.stderr)
+
+    def test_parse_errors_are_json_wherever_format_stands(self):
+        result = run(["littlebit", "info", "--nonsense", "--format", "json"])
+        self.assertEqual((result.returncode, json.loads(result.stdout)["error_code"]), (2, 2))
+
+    def test_json_is_no_container(self):
+        result = run(self.compress("m", "--format", "json"))  # whoever writes this wants JSON
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("llm-quantize --format json littlebit compress", json.loads(result.stdout)["suggestion"])
+
+    def test_compress_options(self):
+        cases = {
+            ("--target-bwp", "0.5"): "Did you mean '--target-bpw'?",
+            ("--target-bpw", "abc"): "--target-bpw",
+            ("--target-bpw", "0.5x"): "--target-bpw",
+            ("--target-bpw",): "--target-bpw",
+            ("--rank", "0"): "--rank: expected a positive integer, found 0",
+            ("--rank", "-3"): "--rank",
+            ("--rank", "1.5"): "--rank",
+            ("--rank", "many"): "--rank",
+            ("--quality-threshold", "0"): "--quality-threshold: expected a positive percentage, found 0",
+            ("--quality-threshold", "-20"): "--quality-threshold",
+            ("--quality-threshold", "nan"): "--quality-threshold",
+            ("--quality-threshold", "inf"): "--quality-threshold",
+            ("--rank", "8", "--quality-threshold", "20"): "--rank and --quality-threshold",
+            ("--calibration-samples", "63"): "64 to 1024",
+            ("--calibration-samples", "1025"): "64 to 1024",
+            ("--calibration-samples", "99999999999999999999"): "--calibration-samples",
+            ("--format", "gguf"): "--format",
+            ("--embedding-bits", "7"): "--embedding-bits",
+            ("--residual", "maybe"): "--residual",
+            ("--recipe", "magic"): "--recipe",
+            ("--surrogate", "tanh"): "--surrogate",
+            ("--device", "gpu"): "--device",
+            ("--kv-rank-factor", "-2"): "--kv-rank-factor",
+            ("--train-tokens", "-1"): "--train-tokens",
+            ("--train-lr", "nan"): "--train-lr",
+            ("--train-lr", "0"): "--train-lr",
+            ("--train-batch", "0"): "--train-batch",
+            ("--seed", "-1"): "--seed",
+            ("--threads", "-1"): "--threads",
+            ("-n", "a/b"): "--output-name",
+            ("--dry-run", "--dry-run=perhaps"): "--dry-run",
+            ("--resume", "x", "--no-checkpoints"): "--resume and --no-checkpoints",
+        }
+        for options, part in cases.items():
+            self.assert_fails(["littlebit", "compress", settings.models / "stories260k/hf-f32", "-o", self.out, *options], 2,
+                              part)
+
+    def test_bpw_out_of_range(self):
+        for bpw, message in {"0.05": "Target BPW 0.05 is below minimum supported (0.1)",
+                             "3": "Target BPW 3.0 is above maximum supported (2.0)",
+                             "-1": "Target BPW -1.0 is below minimum supported (0.1)",
+                             "nan": "Target BPW nan is not a number",
+                             "inf": "Target BPW inf is above maximum supported (2.0)",
+                             "-inf": "Target BPW -inf is below minimum supported (0.1)",
+                             "1e308": "is above maximum supported (2.0)"}.items():
+            self.assert_fails(self.compress("no-such-model", "--target-bpw", bpw), 22, message,
+                              "Use target BPW between 0.1 and 2.0")
+
+    def test_environment(self):
+        model = settings.models / "stories260k/hf-f32"
+        for name, value in {"LLM_QUANTIZE_LITTLEBIT_RANK_SEARCH": "none", "LLM_QUANTIZE_LITTLEBIT_MIN_BPW": "nan",
+                            "LLM_QUANTIZE_LITTLEBIT_MAX_BPW": "-1", "LLM_QUANTIZE_SVD_PRECISION": "float16"}.items():
+            self.assert_fails(self.compress(model), 2, name, value, env={name: value})
+        self.assert_fails(self.compress(model), 22, "is below minimum supported (0.8)",
+                          env={"LLM_QUANTIZE_LITTLEBIT_MIN_BPW": "0.8"})
+
+    def test_validate_and_run_options(self):
+        validate = ["littlebit", "validate", "a", "b"]
+        self.assert_fails([*validate, "--benchmark", "mmlu"], 2, "--benchmark")
+        self.assert_fails([*validate, "--benchmark", "arc"], 2, "--benchmark-data")
+        self.assert_fails([*validate, "--benchmark-data", "x"], 2, "--benchmark")
+        self.assert_fails([*validate, "--calibration-samples", "1"], 2, "64 to 1024")
+        write = ["littlebit", "run", "model.littlebit"]
+        self.assert_fails(write, 2, "--prompt")
+        self.assert_fails([*write, "-p", "x", "--prompt-file", "y"], 2, "--prompt")
+        self.assert_fails([*write, "-p", "x", "-n", "-1"], 2, "-n")
+        self.assert_fails([*write, "-p", "x", "--top-p", "2"], 2, "--top-p")
+        self.assert_fails([*write, "-p", "x", "--top-p", "nan"], 2, "--top-p")
+        self.assert_fails([*write, "-p", "x", "--top-k", "-1"], 2, "--top-k")
+        self.assert_fails([*write, "-p", "x", "--temperature", "nan"], 2, "--temperature")
+        self.assert_fails([*write, "-p", "x", "--temperature", "-1"], 2, "--temperature")
+
+
+class BadModels(ContractTest):
+    def test_no_model_there(self):
+        (self.work / "file").write_text("text")
+        (self.work / "empty").mkdir()
+        for model, part in {self.work / "none": "none", self.work / "file": "file", self.work / "empty": "config.json",
+                            "meta-llama/Llama-2-7b-hf": "Hub", "": "directory"}.items():
+            self.assert_fails(["info", model], 3, part)
+            self.assert_fails(self.compress(model), 3, part)
+            self.assert_fails(["littlebit", "validate", model, "x.littlebit"], 3, part)
+
+    def test_broken_models_are_refused_before_work(self):
+        for model, code, parts in broken_models(self.work):
+            self.assert_fails(["info", model], code, *parts)
+            self.assert_fails(self.compress(model), code, *parts)
+
+    def test_broken_models_do_not_run(self):
+        for model, code, parts in broken_models(self.work):
+            self.assert_fails(["littlebit", "run", model, "-p", "x", "-n", "1"], code, *parts)
+
+    def test_nan_and_inf(self):
+        model = ModelCopy(self.work / "model")
+        model.put(UP, float("nan"))
+        model.put("model.layers.0.self_attn.q_proj.weight", float("inf"))
+        self.assert_fails(["info", model.path, "--check"], 6, f"{UP} (1 NaN, 0 Inf)", "q_proj.weight (0 NaN, 1 Inf)")
+        self.assert_succeeds(["info", model.path])
+        if settings.compressor != "OFF":
+            self.assert_fails(self.compress(model.path, "--target-bpw", "2", "--train-tokens", "0"), 20, "q_proj")
+
+    def test_tokenizer(self):
+        model = ModelCopy(self.work / "model")
+        for name in ("tokenizer.json", "tokenizer.model"):
+            (model.path / name).unlink()
+        self.assert_fails(["littlebit", "run", model.path, "-p", "x"], 1, "tokenizer")
+        (model.path / "tokenizer.json").write_text("{\"model\": 7}")
+        self.assert_fails(["littlebit", "run", model.path, "-p", "x"], 1, "tokenizer.json")
+
+
+class BadFiles(ContractTest):
+    def test_littlebit_files(self):
+        good = self.littlebit_file().read_bytes()
+        path = self.work / "bad.littlebit"
+        cases = {"empty": b"", "text": b"not a model\n" * 100, "magic only": good[:4], "version": good[:4] + b"\xff" + good[5:],
+                 "half": good[:len(good) // 2], "one byte short": good[:-1], "one byte long": good + b"\0"}
+        for name, data in cases.items():
+            with self.subTest(name):
+                path.write_bytes(data)
+                self.assert_fails(["littlebit", "info", path], 1, "bad.littlebit")
+                self.assert_fails(["littlebit", "run", path, "-p", "x"], 1, "bad.littlebit")
+                self.assert_fails(["littlebit", "convert", path, "gguf-ext"], 1, "bad.littlebit")
+        missing = self.work / "missing.littlebit"
+        for arguments in (["info", missing], ["run", missing, "-p", "x"], ["convert", missing, "gguf-lossy"],
+                          ["validate", settings.models / "stories260k/hf-f32", missing]):
+            self.assert_fails(["littlebit", *arguments], 3, "missing.littlebit")
+        self.assert_fails(["littlebit", "info", self.work], 1, str(self.work))
+
+    def test_flipped_bits_are_found(self):
+        path = self.littlebit_file()
+        data = bytearray(path.read_bytes())
+        data[len(data) * 3 // 4] ^= 1
+        path.write_bytes(data)
+        self.assert_fails(["littlebit", "info", path, "--verify"], 1, "checksum")
+        self.assert_fails(["info", path, "--check"], 1, "checksum")
+
+    def test_conversions_wait_for_the_gguf_writer(self):
+        path = self.littlebit_file()
+        for target in ("gguf-ext", "gguf-lossy", "littlebit"):
+            self.assert_fails(["littlebit", "convert", path, target, "-o", self.out, "--force"], 8)
+        model = settings.models / "stories260k/hf-f32"
+        for container in ("gguf-ext", "gguf-lossy"):
+            self.assert_fails(self.compress(model, "--format", container), 8, "GGUF")
+
+    def test_compressed_input(self):
+        self.assert_fails(self.compress(self.littlebit_file()), 3, "already compressed")
+
+    def test_other_tokenizer(self):
+        self.assert_fails(["littlebit", "validate", settings.models / "stories-19m", self.littlebit_file()], 6, "tokenizer")
+
+    def test_prompts(self):
+        path = self.littlebit_file()
+        self.assert_fails(["littlebit", "run", path, "-p", "once upon a time " * 1000], 2, "512")
+        self.assert_fails(["littlebit", "run", path, "--prompt-file", self.work / "none.txt"], 3, "none.txt")
+
+    def test_text_data(self):
+        model = settings.models / "stories260k/hf-f32"
+        path = self.littlebit_file()
+        (self.work / "empty.txt").write_text("")
+        (self.work / "broken.jsonl").write_text('{"text": "fine"}\n{"text": \n')
+        (self.work / "columns.jsonl").write_text('{"title": "no text"}\n')
+        (self.work / "data.parquet").write_bytes(b"PAR1")
+        cases = {"none.txt": (3, "none.txt"), "empty.txt": (2, "empty.txt"), "broken.jsonl": (2, "2"),
+                 "columns.jsonl": (2, "text"), "data.parquet": (2, "arquet")}
+        for name, (code, part) in cases.items():
+            for option in ("--calibration-data", "--held-out-data"):
+                self.assert_fails(["littlebit", "validate", model, path, option, self.work / name], code, part)
+            # compress makes the output directory before it reads text
+            result = run(self.compress(model, "--target-bpw", "2", "--calibration-data", self.work / name))
+            self.assertEqual(result.returncode, code, result.stderr)
+            self.assertEqual(self.left_over(), [])
+        self.assert_fails(["littlebit", "validate", model, path, "--benchmark", "arc", "--benchmark-data",
+                           self.work / "none.jsonl"], 3, "none.jsonl")
+
+    def test_destinations(self):
+        model = ModelCopy(self.work / "model")
+        (self.work / "file").write_text("kept")
+        (self.work / "directory.littlebit").mkdir()
+        compress = ["littlebit", "compress", model.path, "--target-bpw", "2"]
+        self.assert_fails([*compress, "-o", self.work / "file"], 1, "file")
+        self.assert_fails([*compress, "-o", self.work / "file/below"], 1, "file")
+        self.assert_fails([*compress, "-o", "/proc"], 1, "/proc")
+        self.assert_fails([*compress, "-o", self.work, "-n", "directory.littlebit"], 2, "directory")
+        os.link(model.weights, self.work / "linked.littlebit")
+        self.assert_fails([*compress, "-o", self.work, "-n", "linked.littlebit"], 2, "overwrite the input")
+        self.assert_fails([*compress, "-o", self.out, "--export-metadata", model.path / "config.json"], 2,
+                          "overwrite the input")
+        self.assert_fails([*compress, "--resume", self.work / "nowhere"], 7, "nowhere")
+        self.assertEqual((self.work / "file").read_text(), "kept")
+
+    def test_ranks_that_do_not_fit(self):
+        self.assert_fails(self.compress(settings.models / "stories260k/hf-f32", "--target-bpw", "0.1"), 23, "0.1")
+        self.assert_fails(self.compress(settings.models / "stories260k/hf-f32", "--target-bpw", "0.1", "--dry-run"), 23)
+
+    def test_full_disk(self):
+        path = self.littlebit_file()
+        for arguments in (["--version"], ["littlebit", "info", path], ["littlebit", "run", path, "-p", "x", "-n", "1"]):
+            with open("/dev/full", "w") as full:
+                result = run(arguments, stdout=full)
+            self.assert_no_crash(result)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("standard output", result.stderr)
+
+        def tiny_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        self.out.mkdir()
+        self.assert_fails(["littlebit", "info", path, "--export-metadata", self.out / "metadata.json"], 1, "cannot write",
+                          preexec_fn=tiny_files)
+
+    def test_closed_streams(self):
+        path = self.littlebit_file()
+        self.out.mkdir()
+        script = '"$0" littlebit info "$1" --export-metadata "$2" >&- 2>&-; echo $?'
+        result = subprocess.run(["bash", "-c", script, settings.tool, path, self.out / "m.json"], text=True,
+                                stdout=subprocess.PIPE)
+        self.assertEqual(result.stdout, "1\n")  # nobody could read the result
+        json.loads((self.out / "m.json").read_text())  # and no message strayed into the file
+        self.assert_succeeds(["littlebit", "run", path, "-p", "x", "-n", "2"])
+        result = subprocess.run(["bash", "-c", '"$0" littlebit info "$1" --layers | true; echo ${PIPESTATUS[0]}',
+                                 settings.tool, path], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertIn(result.stdout, ("0\n", "1\n"))  # whoever is faster; never a signal
+
+
+NUMBER = (int, float)
+INFO_SCHEMA = {"file_path": str, "format": str, "format_version": int, "source_model": str, "architecture": str,
+               "target_bpw": NUMBER, "achieved_bpw": NUMBER, "compression_ratio": NUMBER, "original_size_bytes": int,
+               "compressed_size_bytes": int, "num_layers": int,
+               "layer_stats": {"average_rank": NUMBER, "min_rank": int, "max_rank": int},
+               "body_bpw": NUMBER, "file_bpw": NUMBER, "original_parameters": int, "embedding_bits": int,
+               "train_tokens": int, "tokenizer": str}
+QUALITY_SCHEMA = {"perplexity_original": NUMBER, "perplexity_compressed": NUMBER, "perplexity_delta_pct": NUMBER,
+                  "quality_passed": bool, "calibration_samples": int, "calibration_dataset": str,
+                  "calibration_tokens": int, "protocol": str}
+
+
+class Success(ContractTest):
+    def test_info(self):
+        model = settings.models / "stories260k/hf-f32"
+        result = self.assert_succeeds(["info", model])
+        self.assertEqual(result.stdout, "Model: hf-f32\nArchitecture: LlamaForCausalLM\nParameters: 260,032\n"
+                         "Hidden Size: 64\nLayers: 5\nHeads: 8\nVocab Size: 512\nDtype: float32\n")
+        expected = {"model_name": "hf-f32", "architecture": "LlamaForCausalLM", "parameter_count": 260032,
+                    "hidden_size": 64, "num_layers": 5, "num_heads": 8, "vocab_size": 512, "torch_dtype": "float32"}
+        result = self.assert_succeeds(["--format", "json", "info", model])
+        self.assertEqual(json.loads(result.stdout), expected)
+        self.assertEqual(result.stderr, "")
+        result = self.assert_succeeds(["info", model, "--check", "--format", "json", "--verbosity", "quiet"])
+        self.assertEqual(json.loads(result.stdout), {**expected, "check": {"tensors": 47, "nan": 0, "inf": 0}})
+        self.assertEqual(result.stderr, "")
+        for other in ("stories260k/hf-bf16", "stories260k/hf-f16", "stories-19m"):
+            self.assert_succeeds(["info", settings.models / other, "--check"])
+
+    def test_info_of_a_compressed_file(self):
+        result = self.assert_succeeds(["--format", "json", "info", self.littlebit_file(), "--check"])
+        info = json.loads(result.stdout)
+        self.assertEqual((info["model_name"], info["parameter_count"]), ("hf-f32", 260032))
+        self.assertEqual(info["check"]["nan"], 0)
+
+    def test_littlebit_info(self):
+        path = self.littlebit_file()
+        text = self.assert_succeeds(["littlebit", "info", path]).stdout
+        for line in (f"File: {path}\n", "Format: LittleBit Native v1\n", "Source: hf-f32\n",
+                     "Architecture: LlamaForCausalLM\n", "\nCompression:\n  Target BPW: 2.0\n", "\nLayers: 5\n"):
+            self.assertIn(line, text)
+        info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", path, "--layers", "--verify"]).stdout)
+        self.assert_schema(info, INFO_SCHEMA)
+        self.assertEqual(info["compressed_size_bytes"], path.stat().st_size)
+        self.assertEqual(info["original_size_bytes"], 2 * 260032)
+        self.assertEqual(len(info["layers"]), 35)
+        self.assertTrue(info["verified"])
+        bits = sum(8 * layer["bytes"] for layer in info["layers"])
+        weights = sum(layer["shape"][0] * layer["shape"][1] for layer in info["layers"])
+        self.assertAlmostEqual(info["body_bpw"], bits / weights, delta=0.02)
+        self.assertLessEqual(info["body_bpw"], 2.0)
+
+    def test_export_metadata(self):
+        self.out.mkdir()
+        self.assert_succeeds(["littlebit", "info", self.littlebit_file(), "--export-metadata", self.out / "m.json"])
+        self.assertEqual(self.left_over(), ["m.json"])
+        self.assertIn("q_proj", json.dumps(json.loads((self.out / "m.json").read_text())))
+
+    def test_run(self):
+        model = settings.models / "stories260k/hf-f32"
+        command = ["littlebit", "run", model, "-n", "20"]
+        first = self.assert_succeeds([*command, "-p", "Once upon a time"])
+        self.assertIn(", there was a little girl named L", first.stdout)  # greedy: what this model is known to write
+        self.assertIn("tokens/s", first.stderr)
+        self.assertEqual(self.assert_succeeds([*command, "-p", "-"], stdin="Once upon a time").stdout, first.stdout)
+        (self.work / "prompt.txt").write_text("Once upon a time")
+        quiet = self.assert_succeeds([*command, "--prompt-file", self.work / "prompt.txt", "--verbosity", "quiet"])
+        self.assertEqual((quiet.stdout, quiet.stderr), (first.stdout, ""))
+        result = json.loads(self.assert_succeeds(["--format", "json", *command, "-p", "Once upon a time"]).stdout)
+        self.assert_schema(result, {"text": str, "tokens": list, "prompt_tokens": int, "generated_tokens": int,
+                                    "tokens_per_second": NUMBER, "reached_end": bool})
+        self.assertEqual(result["text"] + "\n", first.stdout)
+        self.assertEqual(len(result["tokens"]), 20)
+        sampled = [*command, "-p", "One day", "--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--seed"]
+        outputs = [self.assert_succeeds([*sampled, seed]).stdout for seed in ("1", "1", "2")]
+        self.assertEqual(outputs[0], outputs[1])
+        self.assertNotEqual(outputs[0], outputs[2])
+        threads = [self.assert_succeeds([*sampled, "3", "--threads", count]).stdout for count in ("1", "2")]
+        self.assertEqual(threads[0], threads[1])
+
+    def test_run_at_the_borders_of_the_context(self):
+        path = self.littlebit_file()
+        self.assertEqual(self.assert_succeeds(["littlebit", "run", path, "-p", "x", "-n", "0"]).stdout, "\n")
+        result = self.assert_succeeds(["littlebit", "run", path, "-p", "x", "-n", "9999999999", "--threads", "1"])
+        self.assertIn("context is 512", result.stderr)
+
+    def test_validate(self):
+        model = settings.models / "stories260k/hf-f32"
+        same = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "validate", model,
+                                                settings.models / "stories260k/hf-bf16", "--calibration-samples", "64"]).stdout)
+        self.assert_schema(same, {"status": str, "verdict": str, "quality_metrics": QUALITY_SCHEMA})
+        self.assertEqual(same["verdict"], "GOOD")
+        self.assertLess(abs(same["quality_metrics"]["perplexity_delta_pct"]), 1)
+
+        text = self.work / "text.txt"
+        text.write_text("Once upon a time there was a girl who liked to play with her dog in the park. " * 30)
+        noise = ["littlebit", "validate", model, self.littlebit_file(), "--held-out-data", text, "--coherence-test"]
+        result = json.loads(self.assert_succeeds(["--format", "json", *noise]).stdout)
+        self.assertEqual(result["verdict"], "POOR")
+        self.assertGreater(result["quality_metrics"]["perplexity_delta_pct"], 100)
+        self.assertEqual(result["quality_metrics"]["calibration_dataset"], "text.txt")
+        self.assertFalse(result["coherence"]["passed"])
+        human = self.assert_succeeds(noise).stdout
+        for part in ("Validation: ", "  Perplexity (Original): ", "  Perplexity (Compressed): ", "  Perplexity Delta: +",
+                     "Coherence Test: FAILED (", "\nVerdict: POOR ("):
+            self.assertIn(part, human)
+
+    def test_benchmark(self):
+        model = settings.models / "stories260k/hf-f32"
+        items = self.work / "arc.jsonl"
+        question = {"question": {"stem": "What do dogs do?", "choices": [{"label": "A", "text": "bark"},
+                                                                         {"label": "B", "text": "fly"}]}, "answerKey": "A"}
+        items.write_text((json.dumps(question) + "\n") * 3)
+        result = json.loads(self.assert_succeeds(
+            ["--format", "json", "littlebit", "validate", model, model, "--calibration-samples", "64", "--benchmark", "arc",
+             "--benchmark-data", items, "--benchmark-items", "2"]).stdout)
+        self.assertEqual(result["benchmark"]["original"], result["benchmark"]["compressed"])
+        self.assertEqual(result["benchmark"]["original"]["items"], 2)
+
+    def test_dry_run(self):
+        config = self.work / "seven-b"
+        config.mkdir()
+        (config / "config.json").write_text(json.dumps({
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008,
+            "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000,
+            "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu", "torch_dtype": "float16"}))
+        command = self.compress(config, "--target-bpw", "0.1", "--dry-run")
+        plan = json.loads(self.assert_succeeds(["--format", "json", *command]).stdout)
+        self.assertEqual(plan["original_parameters"], 6738415616)
+        self.assertEqual(len(plan["layers"]), 224)
+        self.assertLessEqual(plan["body_bpw"], 0.1)
+        self.assertGreater(plan["body_bpw"], 0.095)
+        self.assertAlmostEqual(plan["file_bpw"], 8 * plan["compressed_size_bytes"] / 6738415616, places=9)
+        human = self.assert_succeeds(command).stdout
+        self.assertIn("q_proj ", human)
+        self.assertIn("dry run", human)
+        every = self.assert_succeeds([*command, "--verbosity", "verbose"]).stdout
+        self.assertIn("model.layers.31.mlp.down_proj", every)
+        self.assertFalse(self.out.exists())
+
+    def test_the_program_itself_does_not_link_the_compressor(self):
+        if settings.compressor == "LINK":
+            self.skipTest("linked on purpose")
+        libraries = subprocess.run(["ldd", settings.tool], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.assertNotIn("torch", libraries)
+
+
+LAYER_SCHEMA = {"name": str, "shape": list, "rank": int, "paths": int, "bpw": NUMBER, "relative_error": NUMBER,
+                "dense_macs": int, "sign_adds": int, "macs_reduction": NUMBER, "milliseconds": NUMBER}
+COMPRESS_SCHEMA = {
+    "status": str, "output_path": str, "format": str, "source_model": str, "target_bpw": NUMBER, "achieved_bpw": NUMBER,
+    "compression_ratio": NUMBER, "original_size_bytes": int, "compressed_size_bytes": int, "duration_seconds": NUMBER,
+    "peak_memory_bytes": int, "quality_metrics": {**QUALITY_SCHEMA, "coherence_score": NUMBER, "coherence_passed": bool},
+    "per_layer_summary": {"total_layers": int, "average_rank": NUMBER, "min_bpw": NUMBER, "max_bpw": NUMBER,
+                          "total_matrices": int},
+    "body_bpw": NUMBER, "file_bpw": NUMBER, "original_parameters": int, "timestamp": str, "warnings": list,
+    "training": {"tokens": int, "first_loss": NUMBER, "last_loss": NUMBER, "seconds": NUMBER}}
+
+
+class Compress(ContractTest):
+    """With the compressor; without it, that its absence is said."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = settings.models / "stories260k/hf-f32"
+
+    def need_compressor(self):
+        if settings.compressor == "OFF":
+            self.skipTest("built without the compressor")
+
+    def test_absent_compressor(self):
+        if settings.compressor != "OFF":
+            self.skipTest("built with the compressor")
+        self.assert_fails(self.compress(self.model, "--target-bpw", "2"), 1, "without the compressor")
+
+    def quick(self, *options):
+        return self.compress(self.model, "--target-bpw", "2", "--train-tokens", "0", "--calibration-samples", "64", *options)
+
+    def test_json_result(self):
+        self.need_compressor()
+        command = self.quick("--export-metadata", self.out / "metadata.json", "-n", "small")
+        plan = json.loads(self.assert_succeeds(["--format", "json", *command, "--dry-run"]).stdout)
+        result = json.loads(self.assert_succeeds(["--format", "json", "--verbosity", "quiet", *command]).stdout)
+        self.assert_schema(result, COMPRESS_SCHEMA)
+        for layer in result["layers"]:
+            self.assert_schema(layer, LAYER_SCHEMA)
+        self.assertEqual(self.left_over(), ["metadata.json", "small.littlebit"])
+        size = (self.out / "small.littlebit").stat().st_size
+        self.assertEqual(result["output_path"], str(self.out / "small.littlebit"))
+        self.assertEqual(result["compressed_size_bytes"], size)
+        self.assertEqual(plan["compressed_size_bytes"], size)  # the dry run promises what the file holds
+        self.assertAlmostEqual(plan["body_bpw"], result["body_bpw"])
+        self.assertEqual(result["per_layer_summary"]["total_layers"], 5)
+        self.assertAlmostEqual(result["compression_ratio"], 2 * 260032 / size, places=6)
+        info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", self.out / "small.littlebit"]).stdout)
+        self.assertAlmostEqual(info["achieved_bpw"], result["achieved_bpw"], places=9)
+        metrics = result["quality_metrics"]
+        validated = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "validate", self.model,
+                                                     self.out / "small.littlebit", "--calibration-samples", "64"]).stdout)
+        for key in ("perplexity_original", "perplexity_compressed"):
+            self.assertAlmostEqual(validated["quality_metrics"][key], metrics[key], places=6)
+
+    def test_progress_and_report(self):
+        self.need_compressor()
+        result = self.assert_succeeds(["--verbosity", "verbose", *self.quick()])
+        position = 0
+        for part in (f"[llm-quantize] LittleBit compression: {self.model}\n",
+                     "[llm-quantize] Target: 2.0 BPW, Format: littlebit\n", "[llm-quantize] Rank selection: AUTO\n",
+                     "[llm-quantize] Model loaded: 5 layers, 260K parameters\n", "Factorizing ", "  Layer 0: rank=",
+                     "  Layer 4: rank=", "100%", "Validating ", "[llm-quantize] Achieved: ", "[llm-quantize] Quality: Perplexity ",
+                     "[llm-quantize] Complete: "):
+            found = result.stderr.find(part, position)
+            self.assertGreaterEqual(found, 0, f"{part!r} after {result.stderr[:position]!r} in {result.stderr!r}")
+            position = found
+        for part in ("Output: ", "Achieved BPW: ", "Compression Ratio: ", "Perplexity: "):
+            self.assertIn(part, result.stdout)
+        again = self.assert_succeeds(self.quick("--skip-validation"))  # a sweep runs again
+        self.assertIn("Replacing ", again.stderr)
+        quiet = self.assert_succeeds(["--verbosity", "quiet", *self.quick("--skip-validation")])
+        self.assertEqual(quiet.stderr, "")
+
+    def test_manual_rank(self):
+        self.need_compressor()
+        result = json.loads(self.assert_succeeds(["--format", "json", *self.quick("--rank", "12", "--skip-validation")]).stdout)
+        self.assertEqual({layer["rank"] for layer in result["layers"]}, {12})
+        self.assertIsNone(result["quality_metrics"])
+
+    def test_threshold_met_and_missed(self):
+        self.need_compressor()
+        command = self.compress(self.model, "--train-tokens", "0", "--calibration-samples", "64", "--target-bpw", "1.9")
+        result = json.loads(self.assert_succeeds(["--format", "json", *command, "--quality-threshold", "1000000"]).stdout)
+        self.assertEqual([one["passed"] for one in result["quality_search"]["tries"]], [True])
+        self.assertEqual(self.left_over(), ["hf-f32.littlebit"])
+        shutil.rmtree(self.out)
+        result = run(["--format", "json", *command, "--quality-threshold", "0.001"])
+        error = json.loads(result.stdout)
+        self.assertEqual((result.returncode, error["error_type"]), (21, "QualityThresholdExceeded"))
+        self.assertRegex(error["message"], r"^Quality degradation \([0-9.]+%\) exceeds threshold \(0.001%\)")
+        self.assertIn("--train-tokens", error["suggestion"])
+        self.assertEqual(self.left_over(), [])
+
+    def test_threshold_search_raises_the_bpw(self):
+        self.need_compressor()
+        command = self.compress(self.model, "--train-tokens", "0", "--calibration-samples", "64", "--residual", "off")
+        delta = {}
+        for bpw in ("1.2", "2.0"):
+            result = json.loads(self.assert_succeeds(["--format", "json", *command, "--target-bpw", bpw]).stdout)
+            delta[bpw] = result["quality_metrics"]["perplexity_delta_pct"]
+        if not delta["2.0"] < delta["1.2"]:
+            self.skipTest("more bits did not help this tiny model")
+        threshold = (delta["1.2"] + delta["2.0"]) / 2
+        result = json.loads(self.assert_succeeds(
+            ["--format", "json", *command, "--target-bpw", "1.2", "--quality-threshold", f"{threshold:.3f}"],
+            env={"LLM_QUANTIZE_LITTLEBIT_RANK_SEARCH": "4"}).stdout)
+        tries = result["quality_search"]["tries"]
+        self.assertEqual([one["target_bpw"] for one in tries[:2]], [1.2, 2.0])
+        self.assertLessEqual(len(tries), 4)
+        best = min(one["target_bpw"] for one in tries if one["passed"])
+        info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", result["output_path"]]).stdout)
+        self.assertAlmostEqual(info["target_bpw"], best)
+        self.assertTrue(result["quality_metrics"]["quality_passed"])
+        self.assertEqual(self.left_over(), ["hf-f32.littlebit"])
+
+    def test_full_disk_leaves_nothing(self):
+        self.need_compressor()
+
+        def tiny_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        self.assert_fails(self.quick("--no-checkpoints"), 1, "cannot write", preexec_fn=tiny_files)
+
+    def test_interrupt_saves_and_resume_continues(self):
+        self.need_compressor()
+        options = ["--target-bpw", "2", "--skip-validation", "--train-tokens", "30000"]
+        self.assert_succeeds(["littlebit", "compress", self.model, *options, "-o", self.work / "reference",
+                              "--checkpoint-dir", self.work / "reference-checkpoint"])
+        process = subprocess.Popen([settings.tool, *map(str, self.compress(self.model, *options))],
+                                   stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for line in process.stderr:
+            if line.startswith("Training"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate()[1]
+        self.assertEqual(process.returncode, 9, rest)
+        self.assertEqual(self.left_over(), [])
+        resumed = self.assert_succeeds(["littlebit", "compress", self.model, *options, "-o", self.out, "--resume",
+                                        self.work / "checkpoint"])
+        self.assertIn(f"[llm-quantize] Resuming from checkpoint: {self.work / 'checkpoint'}\n", resumed.stderr)
+        self.assertEqual((self.out / "hf-f32.littlebit").read_bytes(),
+                         (self.work / "reference/hf-f32.littlebit").read_bytes())
+
+
+def main():
+    global settings
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tool", type=pathlib.Path, required=True)
+    parser.add_argument("--make-littlebit", type=pathlib.Path, required=True)
+    parser.add_argument("--models", type=pathlib.Path, required=True)
+    parser.add_argument("--compressor", choices=["MODULE", "LINK", "OFF"], required=True)
+    parser.add_argument("--update-help", action="store_true", help="write the --help goldens anew")
+    settings, rest = parser.parse_known_args()
+    for name in ("tool", "make_littlebit", "models"):
+        setattr(settings, name, getattr(settings, name).resolve())
+    unittest.main(argv=[sys.argv[0], *rest])
+
+
+if __name__ == "__main__":
+    main()
