@@ -23,18 +23,35 @@ template <typename AnyJson>
                                                expected, DumpJson(found).substr(0, 60)));
 }
 
+// Before parsing, as the parser's own callback, which could do it on the way, makes it quadratic in
+// the length of a list of lists.
+void CheckDepth(std::string_view text, const std::string& where) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      i += c == '\\' ? 1 : 0;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxDepth) {
+        throw Error(
+            ErrorCode::kGeneral,
+            fmt::format("{}: expected at most {} nested levels, found more", where, kMaxDepth));
+      }
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+}
+
 template <typename AnyJson>
 AnyJson Parse(std::string_view text, const std::string& where) {
-  const auto limit_depth = [&](int depth, nlohmann::detail::parse_event_t, AnyJson&) {
-    if (depth > kMaxDepth) {
-      throw Error(
-          ErrorCode::kGeneral,
-          fmt::format("{}: expected at most {} nested levels, found more", where, kMaxDepth));
-    }
-    return true;
-  };
+  CheckDepth(text, where);
   try {
-    return AnyJson::parse(text.begin(), text.end(), limit_depth);
+    return AnyJson::parse(text.begin(), text.end());
   } catch (const nlohmann::json::exception& e) {
     throw Error(ErrorCode::kGeneral, fmt::format("{}: expected JSON, found: {}", where, e.what()),
                 "The file is damaged or not JSON");

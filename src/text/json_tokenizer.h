@@ -1,0 +1,30 @@
+// A tokenizer.json with a BPE model, or GPT-2's vocab.json and merges.txt.
+//
+// The way of a text: src/text/added_tokens -> normalizer -> added_tokens again -> pre_tokenizer ->
+// bpe_model -> the special tokens of the post-processor. The way back: token_decoder.
+// Reference: the Python package "tokenizers", whose ids these must equal (docs/tokenizers.md).
+#ifndef LLMQ_TEXT_JSON_TOKENIZER_H_
+#define LLMQ_TEXT_JSON_TOKENIZER_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "llmq/tokenizer.h"
+#include "text/tokenizer_config.h"
+
+namespace llmq {
+
+// `text` is the file's. Throws Error{kGeneral}, beginning with `where`.
+std::unique_ptr<Tokenizer> ReadJsonTokenizer(std::string_view text, const TokenizerConfig& config,
+                                             const std::string& where);
+
+// The same from the two older files, which only say what GPT-2's tokenizer needs.
+std::unique_ptr<Tokenizer> ReadGpt2Tokenizer(std::string_view vocab_json,
+                                             std::string_view merges_txt,
+                                             const TokenizerConfig& config,
+                                             const std::string& where);
+
+}  // namespace llmq
+
+#endif  // LLMQ_TEXT_JSON_TOKENIZER_H_

@@ -1,0 +1,331 @@
+#include "text/sentencepiece_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+#include "llmq/error.h"
+#include "text/bpe_merge.h"
+#include "text/prefix_matcher.h"
+#include "text/sentencepiece_model.h"
+#include "text/sentencepiece_normalizer.h"
+#include "text/utf8.h"
+#include "text/vocabulary.h"
+
+namespace llmq {
+namespace {
+
+constexpr int32_t kNoPiece = -1;
+
+class SentencePieceTokenizer : public Tokenizer {
+ public:
+  SentencePieceTokenizer(SentencePieceModel model, const TokenizerConfig& config, std::string where)
+      : where_(std::move(where)),
+        model_(std::move(model)),
+        normalizer_(model_, user_defined_, where_) {
+    IndexPieces();
+    RankScores();
+    byte_ids_ = vocabulary_.ByteTokens();
+    for (size_t byte = 0; model_.byte_fallback && byte < 256; ++byte) {
+      if (byte_ids_[byte] < 0 || TypeOf(byte_ids_[byte]) != PieceType::kByte) {
+        throw Error(
+            ErrorCode::kGeneral,
+            fmt::format("{}: expected a piece for each byte, found none for {}", where_, byte));
+      }
+    }
+    const auto space = FindMergeable(kVisibleSpace);
+    words_are_independent_ = words_are_independent_ && space != kNoPiece;
+    bos_id_ = FindControl(config.bos_token, model_.bos_piece);
+    eos_id_ = FindControl(config.eos_token, model_.eos_piece);
+    add_bos_ = config.add_bos_token;
+    add_eos_ = config.add_eos_token;
+  }
+
+  std::vector<int32_t> Encode(std::string_view text, bool add_special) const override {
+    const std::string valid = ReplaceInvalidUtf8(text);
+    std::vector<int32_t> ids;
+    if (add_special && add_bos_ && bos_id_) ids.push_back(*bos_id_);
+    WordCache cache;
+    size_t done = 0;
+    for (size_t at = 0; !special_.empty() && at < valid.size();) {
+      const auto match = special_.Longest(valid, at);
+      if (!match) {
+        ++at;
+        continue;
+      }
+      EncodeText(std::string_view(valid).substr(done, at - done), cache, ids);
+      ids.push_back(match->id);
+      done = at += match->length;
+    }
+    EncodeText(std::string_view(valid).substr(done), cache, ids);
+    if (add_special && add_eos_ && eos_id_) ids.push_back(*eos_id_);
+    return ids;
+  }
+
+  std::unique_ptr<TokenDecoder> NewDecoder(bool skip_special) const override;
+
+  int64_t vocab_size() const override { return vocabulary_.size(); }
+  std::optional<int32_t> TokenToId(std::string_view token) const override {
+    return vocabulary_.Find(token);
+  }
+  std::string IdToToken(int32_t id) const override {
+    const std::string* text = vocabulary_.Text(id);
+    return text == nullptr ? std::string() : *text;
+  }
+  std::optional<int32_t> bos_id() const override { return bos_id_; }
+  std::optional<int32_t> eos_id() const override { return eos_id_; }
+
+  const SentencePieceModel& model() const { return model_; }
+
+ private:
+  PieceType TypeOf(int32_t id) const { return model_.pieces[static_cast<size_t>(id)].type; }
+
+  void IndexPieces() {
+    for (size_t i = 0; i < model_.pieces.size(); ++i) {
+      const SentencePiece& piece = model_.pieces[i];
+      const auto id = static_cast<int32_t>(i);
+      if (!vocabulary_.Add(piece.text, id)) {
+        throw Error(ErrorCode::kGeneral,
+                    fmt::format("{}: piece {}: expected a new text, found \"{}\" again", where_, i,
+                                piece.text.substr(0, 60)));
+      }
+      if (piece.type == PieceType::kUserDefined) user_defined_.Add(piece.text, id);
+      if (piece.type == PieceType::kUnknown) unknown_id_ = id;
+      if (piece.type == PieceType::kControl || piece.type == PieceType::kUnknown) {
+        special_.Add(piece.text, id);
+      }
+      if (piece.type == PieceType::kByte && !ParseByteToken(piece.text)) {
+        throw Error(ErrorCode::kGeneral,
+                    fmt::format("{}: piece {}: expected a byte like <0x0A>, found \"{}\"", where_,
+                                i, piece.text.substr(0, 60)));
+      }
+      if (IsMergeable(piece.type) && CrossesWordBorder(piece.text)) words_are_independent_ = false;
+    }
+    if (unknown_id_ == kNoPiece) {
+      throw Error(ErrorCode::kGeneral, where_ + ": expected a piece for the unknown, found none");
+    }
+  }
+
+  // Scores as merge priorities: the highest score is 0.
+  void RankScores() {
+    std::vector<float> scores;  // falling, each once
+    for (const SentencePiece& piece : model_.pieces) scores.push_back(piece.score);
+    std::sort(scores.begin(), scores.end(), std::greater<>());
+    scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
+    for (const SentencePiece& piece : model_.pieces) {
+      const auto it = std::lower_bound(scores.begin(), scores.end(), piece.score, std::greater<>());
+      priorities_.push_back(static_cast<uint32_t>(it - scores.begin()));
+    }
+  }
+
+  static bool IsMergeable(PieceType type) {
+    return type == PieceType::kNormal || type == PieceType::kUserDefined ||
+           type == PieceType::kUnused;
+  }
+  int32_t FindMergeable(std::string_view text) const {
+    const auto id = vocabulary_.Find(text);
+    return id && IsMergeable(TypeOf(*id)) ? *id : kNoPiece;
+  }
+
+  std::optional<int32_t> FindControl(const std::string& configured,
+                                     const std::string& piece) const {
+    if (!configured.empty()) return vocabulary_.Find(configured);
+    const auto id = vocabulary_.Find(piece);
+    return id && TypeOf(*id) == PieceType::kControl ? id : std::nullopt;
+  }
+
+  void EncodeText(std::string_view text, WordCache& cache, std::vector<int32_t>& ids) const {
+    if (text.empty()) return;
+    const std::string normalized = normalizer_.Normalize(text);
+    const std::string_view all = normalized;
+    for (size_t begin = 0; begin < all.size();) {
+      const size_t end = words_are_independent_ ? WordEnd(all, begin) : all.size();
+      const std::string_view word = all.substr(begin, end - begin);
+      begin = end;
+      if (const std::vector<int32_t>* known = cache.Find(word)) {
+        ids.insert(ids.end(), known->begin(), known->end());
+        continue;
+      }
+      const size_t before = ids.size();
+      EncodeWord(word, ids);
+      cache.Add(word, ids.data() + before, ids.size() - before);
+    }
+  }
+
+  void EncodeWord(std::string_view word, std::vector<int32_t>& ids) const;
+  std::vector<BpeSymbol> SplitCharacters(std::string_view word) const;
+  void AppendPiece(std::string_view text, int32_t id, bool after_unknown,
+                   std::vector<int32_t>& ids) const;
+
+  const std::string where_;
+  const SentencePieceModel model_;
+  PrefixMatcher special_;
+  PrefixMatcher user_defined_;
+  const SentencePieceNormalizer normalizer_;
+  Vocabulary vocabulary_;
+  std::vector<uint32_t> priorities_;  // [vocabulary]
+  std::vector<int32_t> byte_ids_;     // [256]
+  int32_t unknown_id_ = kNoPiece;
+  bool words_are_independent_ = true;  // no piece crosses from a word into the next word's U+2581
+  std::optional<int32_t> bos_id_;
+  std::optional<int32_t> eos_id_;
+  bool add_bos_;
+  bool add_eos_;
+};
+
+// Symbols know their piece, kNoPiece if the character is none.
+std::vector<BpeSymbol> SentencePieceTokenizer::SplitCharacters(std::string_view word) const {
+  if (word.size() > std::numeric_limits<int32_t>::max()) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected a text below 2 GiB, found {} bytes", where_, word.size()),
+                "Cut the text into documents");
+  }
+  std::vector<BpeSymbol> symbols;
+  for (size_t at = 0; at < word.size();) {
+    const auto match = user_defined_.Longest(word, at);
+    const size_t length = match ? match->length : Utf8Length(word[at]);
+    const int32_t id = match ? match->id : FindMergeable(word.substr(at, length));
+    symbols.push_back({id, static_cast<uint32_t>(at), static_cast<uint32_t>(length)});
+    at += length;
+  }
+  return symbols;
+}
+
+void SentencePieceTokenizer::EncodeWord(std::string_view word, std::vector<int32_t>& ids) const {
+  std::vector<BpeSymbol> symbols = SplitCharacters(word);
+  std::vector<bool> frozen(symbols.size(), false);  // user-defined pieces take part in no merge
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    frozen[i] = user_defined_.Longest(word, symbols[i].begin).has_value();
+  }
+  // Unused pieces serve as steps to longer ones; those left at the end come apart again, as the
+  // last merge that was considered for them says.
+  std::unordered_map<std::string_view, size_t> halves;  // text of the piece -> bytes of its left
+  MergeSymbols(symbols, [&](const BpeSymbol& left, const BpeSymbol& right) {
+    const bool fixed = frozen[static_cast<size_t>(&left - symbols.data())] ||
+                       frozen[static_cast<size_t>(&right - symbols.data())];
+    const std::string_view joined = word.substr(left.begin, left.length + right.length);
+    const int32_t id = fixed ? kNoPiece : FindMergeable(joined);
+    if (id == kNoPiece) return std::optional<BpeRule>();
+    if (TypeOf(id) == PieceType::kUnused) halves[joined] = left.length;
+    return std::optional<BpeRule>(BpeRule{priorities_[static_cast<size_t>(id)], id});
+  });
+  bool after_unknown = false;
+  std::vector<std::string_view> parts;  // a stack, the next part last
+  for (const BpeSymbol& symbol : symbols) {
+    if (symbol.length == 0) continue;
+    parts.push_back(word.substr(symbol.begin, symbol.length));
+    while (!parts.empty()) {
+      const std::string_view part = parts.back();
+      parts.pop_back();
+      const int32_t id = FindMergeable(part);
+      const auto it =
+          id != kNoPiece && TypeOf(id) == PieceType::kUnused ? halves.find(part) : halves.end();
+      if (it != halves.end()) {
+        parts.push_back(part.substr(it->second));
+        parts.push_back(part.substr(0, it->second));
+        continue;
+      }
+      AppendPiece(part, id, after_unknown, ids);
+      after_unknown = id == kNoPiece;
+    }
+  }
+}
+
+void SentencePieceTokenizer::AppendPiece(std::string_view text, int32_t id, bool after_unknown,
+                                         std::vector<int32_t>& ids) const {
+  if (id != kNoPiece) {
+    ids.push_back(id);
+  } else if (model_.byte_fallback) {
+    for (const char byte : text) ids.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
+  } else if (!after_unknown) {  // a run of unknown characters is one unknown piece
+    ids.push_back(unknown_id_);
+  }
+}
+
+class SentencePieceDecoder : public TokenDecoder {
+ public:
+  SentencePieceDecoder(const SentencePieceTokenizer& tokenizer, bool skip_special)
+      : tokenizer_(tokenizer), skip_special_(skip_special) {}
+
+  std::string Push(int32_t id) override {
+    if (id < 0 || id >= tokenizer_.vocab_size()) return "";
+    const SentencePiece& piece = tokenizer_.model().pieces[static_cast<size_t>(id)];
+    std::string out;
+    if (piece.type == PieceType::kByte) {
+      bytes_.push_back(static_cast<char>(*ParseByteToken(piece.text)));
+      out = TakeCharacters(/*at_end=*/false);
+    } else {
+      out = TakeCharacters(/*at_end=*/true);
+      anything_ = anything_ || !out.empty();
+      out += Surface(piece);
+    }
+    anything_ = anything_ || !out.empty();
+    return out;
+  }
+
+  std::string Flush() override { return TakeCharacters(/*at_end=*/true); }
+
+ private:
+  // The first piece loses the space that encoding put before the text.
+  std::string Surface(const SentencePiece& piece) {
+    const SentencePieceModel& model = tokenizer_.model();
+    if (piece.type == PieceType::kControl) return skip_special_ ? "" : piece.text;
+    if (piece.type == PieceType::kUnknown) return model.unk_surface;
+    std::string_view text = piece.text;
+    const bool at_begin = !anything_ && !space_taken_;
+    if (at_begin && (model.add_dummy_prefix || model.remove_extra_whitespaces)) {
+      const bool space = text.starts_with(kVisibleSpace);
+      if (space) text.remove_prefix(kVisibleSpace.size());
+      // Where extra spaces are removed, all at the begin go.
+      space_taken_ = space && !model.remove_extra_whitespaces;
+    }
+    std::string out;
+    for (size_t at = 0; at < text.size();) {
+      const size_t space = std::min(text.find(kVisibleSpace, at), text.size());
+      out.append(text, at, space - at);
+      if (space < text.size()) out += ' ';
+      at = space + kVisibleSpace.size();
+    }
+    return out;
+  }
+
+  // Characters of the bytes so far; what is no character becomes U+FFFD byte by byte.
+  std::string TakeCharacters(bool at_end) {
+    std::string out;
+    size_t done = 0;
+    while (done < bytes_.size()) {
+      const Utf8Unit unit = ReadUtf8(bytes_, done);
+      if (unit.status == Utf8Status::kIncomplete && !at_end) break;
+      const bool valid = unit.status == Utf8Status::kValid;
+      out += valid ? std::string_view(bytes_).substr(done, unit.length) : kReplacementCharacter;
+      done += valid ? unit.length : 1;
+    }
+    bytes_.erase(0, done);
+    return out;
+  }
+
+  const SentencePieceTokenizer& tokenizer_;
+  const bool skip_special_;
+  std::string bytes_;         // of byte pieces, not yet characters
+  bool anything_ = false;     // some text has come out
+  bool space_taken_ = false;  // the space before the text has been taken off
+};
+
+std::unique_ptr<TokenDecoder> SentencePieceTokenizer::NewDecoder(bool skip_special) const {
+  return std::make_unique<SentencePieceDecoder>(*this, skip_special);
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> ReadSentencePieceTokenizer(std::string_view bytes,
+                                                      const TokenizerConfig& config,
+                                                      const std::string& where) {
+  return std::make_unique<SentencePieceTokenizer>(SentencePieceModel::Parse(bytes, where), config,
+                                                  where);
+}
+
+}  // namespace llmq

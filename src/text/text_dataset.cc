@@ -1,0 +1,174 @@
+// Text files to documents, and documents to one run of tokens.
+//
+// Before this: the user's file or data/builtin. After this: calibration and training in
+// src/compress, perplexity in src/runtime.
+#include "llmq/text_dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "llmq/error.h"
+#include "text/builtin_text.h"
+#include "text/utf8.h"
+
+namespace llmq {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr size_t kHeldOutShare = 16;  // one document in so many
+
+[[noreturn]] void Fail(const std::string& where, const std::string& what,
+                       const std::string& suggestion = "") {
+  throw Error(ErrorCode::kInvalidArguments, where + ": " + what, suggestion);
+}
+
+void AddDocument(std::string_view text, TextDataset& dataset) {
+  if (!text.empty()) dataset.documents.push_back(ReplaceInvalidUtf8(text));
+}
+
+// The base library reports damage as a general error; here the file is an argument of the user.
+SortedJson ParseUserJson(std::string_view text, const std::string& where) {
+  try {
+    return ParseSortedJson(text, where);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kInvalidArguments, error.message(), error.suggestion());
+  }
+}
+
+// JSON must be UTF-8 to be parsed at all, so damage is repaired before.
+void AddJsonLines(std::string_view text, const std::string& where, TextDataset& dataset) {
+  size_t line_number = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view line = text.substr(at, end - at);
+    at = end + 1;
+    ++line_number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string inside = fmt::format("{}: line {}", where, line_number);
+    const SortedJson json = ParseUserJson(ReplaceInvalidUtf8(line), inside);
+    const auto it = json.is_object() ? json.find("text") : json.end();
+    if (it == json.end() || !it->is_string()) {
+      Fail(inside,
+           "expected an object with a \"text\" string, found " + DumpJson(json).substr(0, 60));
+    }
+    AddDocument(it->get_ref<const std::string&>(), dataset);
+  }
+}
+
+const SortedJson& FindArray(const SortedJson& json, const std::string& where) {
+  if (json.is_array()) return json;
+  if (json.is_object()) {
+    for (const char* key : {"data", "text"}) {
+      const auto it = json.find(key);
+      if (it != json.end() && it->is_array()) return *it;
+    }
+  }
+  Fail(where, "expected an array, or an object with one under \"data\" or \"text\", found " +
+                  DumpJson(json).substr(0, 60));
+}
+
+void AddJson(std::string_view text, const std::string& where, TextDataset& dataset) {
+  const SortedJson json = ParseUserJson(ReplaceInvalidUtf8(text), where);
+  size_t index = 0;
+  for (const SortedJson& entry : FindArray(json, where)) {
+    const auto it = entry.is_object() ? entry.find("text") : entry.end();
+    const SortedJson* document = it == entry.end() ? &entry : &*it;
+    if (!document->is_string()) {
+      Fail(fmt::format("{}: entry {}", where, index),
+           "expected a string or an object with a \"text\" string, found " +
+               DumpJson(entry).substr(0, 60));
+    }
+    AddDocument(document->get_ref<const std::string&>(), dataset);
+    ++index;
+  }
+}
+
+TextDataset ParseBuiltIn(std::string_view file) {
+  constexpr std::string_view kSeparator = "\n\f\n";
+  TextDataset dataset{"built-in", {}};
+  for (size_t at = 0; at < file.size();) {
+    const size_t end = std::min(file.find(kSeparator, at), file.size());
+    AddDocument(file.substr(at, end - at), dataset);
+    at = end + kSeparator.size();
+  }
+  return dataset;
+}
+
+// Where to cut a single document so that the last part is held out: the paragraph, line or word
+// that ends nearest before the cut, else any character.
+size_t HeldOutBegin(std::string_view text) {
+  const size_t cut = text.size() - text.size() / kHeldOutShare;
+  for (const std::string_view border : {"\n\n", "\n", " "}) {
+    const size_t at = text.rfind(border, cut);
+    if (at != std::string_view::npos && at > text.size() / 2) return at + border.size();
+  }
+  size_t at = cut;
+  while (at > 0 && at < text.size() && (text[at] & 0xC0) == 0x80) --at;
+  return at;
+}
+
+}  // namespace
+
+TextDataset LoadTextDataset(const std::filesystem::path& path) {
+  const std::string where = path.string();
+  const std::string extension = path.extension().string();
+  if (extension == ".parquet") {
+    Fail(where, "expected .txt, .jsonl or .json, found Parquet",
+         "Convert it: one JSON object with a \"text\" string per line, in a file ending in .jsonl");
+  }
+  if (extension != ".txt" && extension != ".jsonl" && extension != ".json") {
+    Fail(where, fmt::format("expected .txt, .jsonl or .json, found \"{}\"", extension));
+  }
+  const MappedFile file(path);
+  std::string_view text = AsText(file.bytes());
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  TextDataset dataset{path.filename().string(), {}};
+  if (extension == ".txt") {
+    AddDocument(text, dataset);
+  } else if (extension == ".jsonl") {
+    AddJsonLines(text, where, dataset);
+  } else {
+    AddJson(text, where, dataset);
+  }
+  if (dataset.documents.empty()) Fail(where, "expected text, found none");
+  return dataset;
+}
+
+TextDataset BuiltInTrainingText() { return ParseBuiltIn(BuiltInTrainingFile()); }
+TextDataset BuiltInHeldOutText() { return ParseBuiltIn(BuiltInHeldOutFile()); }
+std::string_view BuiltInWords() { return BuiltInWordsFile(); }
+
+std::vector<int32_t> TokenizeJoined(const TextDataset& dataset, const Tokenizer& tokenizer) {
+  std::string joined;
+  for (const std::string& document : dataset.documents) {
+    if (!joined.empty()) joined += "\n\n";
+    joined += document;
+  }
+  return tokenizer.Encode(joined, /*add_special=*/true);
+}
+
+DatasetSplit SplitHeldOut(const TextDataset& dataset) {
+  DatasetSplit split{{dataset.name, {}}, {dataset.name + " (held out)", {}}};
+  const std::vector<std::string>& documents = dataset.documents;
+  if (documents.size() == 1) {
+    const std::string_view text = documents[0];
+    const size_t begin = HeldOutBegin(text);
+    AddDocument(text.substr(0, begin), split.training);
+    AddDocument(text.substr(begin), split.held_out);
+    return split;
+  }
+  // With fewer documents than the share, the last is held out.
+  const size_t every = std::min(kHeldOutShare, documents.size());
+  for (size_t i = 0; i < documents.size(); ++i) {
+    const bool held_out = i % every == every - 1;
+    (held_out ? split.held_out : split.training).documents.push_back(documents[i]);
+  }
+  return split;
+}
+
+}  // namespace llmq
