@@ -42,10 +42,15 @@ class TryFile {
   fs::path path_;
 };
 
+// "m.littlebit" -> "m.try-0.3000.littlebit": beside the output, so that delivering it is a rename.
+fs::path TryPath(const fs::path& output, double bpw) {
+  return output.parent_path() / fmt::format("{}.try-{:.4f}.littlebit", output.stem().string(), bpw);
+}
+
 // Checkpoints live in subdirectories named after the output: a try resumes only if it left one.
 bool HasCheckpoint(const fs::path& directory, const fs::path& output) {
   std::error_code failure;
-  const std::string name = output.filename().string();
+  const std::string name = output.stem().string() + "-";
   for (const fs::directory_entry& entry : fs::directory_iterator(directory, failure)) {
     if (entry.path().filename().string().starts_with(name)) return true;
   }
@@ -102,7 +107,7 @@ CompressOutcome CompressToThreshold(const CompressArguments& arguments,
   while (const std::optional<double> bpw = search.Next()) {
     CompressOptions attempt = options;
     attempt.rank.target_bpw = *bpw;
-    attempt.output += fmt::format(".try-{:.4f}", *bpw);
+    attempt.output = TryPath(options.output, *bpw);
     attempt.resume = options.resume && HasCheckpoint(options.checkpoint_dir, attempt.output);
     observer.Info(fmt::format("Try {}: {:.4f} BPW", outcome.tries.size() + 1, *bpw));
     TryFile file(attempt.output);

@@ -72,8 +72,8 @@ std::string Progress::Line(std::string_view times) const {
   const int percent = static_cast<int>(share * 100);
   const std::string bar =
       Bar(static_cast<int>(share * kBarCells), style_ == ProgressStyle::kAnimatedColor);
-  return fmt::format("{} {} {:3}% {}/{} {} [{}]", stage_, bar, percent, done_, total_, unit_,
-                     times);
+  return fmt::format("{} {} {:3}% {}/{} {} [{}]", stage_, bar, percent, done_ / steps_per_unit_,
+                     total_ / steps_per_unit_, unit_, times);
 }
 
 std::string Progress::Times() const {
@@ -91,12 +91,13 @@ void Progress::Print(const std::string& line) {
   last_print_ = clock_();
 }
 
-void Progress::Begin(const std::string& stage, int64_t total, int64_t done,
-                     const std::string& unit) {
+void Progress::Begin(const std::string& stage, int64_t total, int64_t done, const std::string& unit,
+                     int64_t steps_per_unit) {
   if (active_) End();
   active_ = true;
   stage_ = stage;
   unit_ = unit;
+  steps_per_unit_ = steps_per_unit;
   total_ = total;
   done_ = begun_with_ = done;
   begin_ = clock_();

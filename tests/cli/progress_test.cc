@@ -62,6 +62,12 @@ TEST(Progress, ResumedStageSaysSoAndLeavesOldWorkOutOfItsSpeed) {
             "Factorizing ━━━━━━━━━━━━━━━─────  78% 25/32 layers [00:14 elapsed, 00:14 left]\n");
 }
 
+TEST(Progress, CountsUnitsOfSeveralSteps) {
+  Recorder recorder(ProgressStyle::kLines);
+  recorder.progress.Begin("Factorizing", 4 * 7, 2 * 7 + 3, "layers", 7);
+  EXPECT_EQ(recorder.Text(), "Factorizing ━━━━━━━━━━━━────────  60% 2/4 layers [resumed]\n");
+}
+
 TEST(Progress, SilentPrintsNothing) {
   Recorder recorder(ProgressStyle::kSilent);
   recorder.progress.Begin("Factorizing", 2, 0, "layers");
