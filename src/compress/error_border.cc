@@ -17,7 +17,8 @@ Error OutOfMemory(const std::string& what) {
 
 }  // namespace
 
-CompressReport CompressConvertingErrors(const CompressOptions& options, CompressObserver& observer) {
+CompressReport CompressConvertingErrors(const CompressOptions& options,
+                                        CompressObserver& observer) {
   try {
     return RunPipeline(options, observer);
   } catch (const Error&) {

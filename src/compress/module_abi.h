@@ -1,9 +1,9 @@
-// The one C function between the executable and the compressor module, and the stamp that proves that
-// both were built from the same headers.
+// The one C function between the executable and the compressor module, and the stamp that proves
+// that both were built from the same headers.
 //
-// Before: open_module.cc, in the executable. After: module_entry.cc, in libllmq_compressor.so. C++ types
-// cross the border because both sides come from one build; the stamp turns a stale module into a message
-// instead of a crash. Exceptions do not cross it.
+// Before: open_module.cc, in the executable. After: module_entry.cc, in libllmq_compressor.so. C++
+// types cross the border because both sides come from one build; the stamp turns a stale module
+// into a message instead of a crash. Exceptions do not cross it.
 #ifndef LLMQ_COMPRESS_MODULE_ABI_H_
 #define LLMQ_COMPRESS_MODULE_ABI_H_
 
@@ -16,9 +16,9 @@
 namespace llmq {
 
 // Changes whenever the layout of what crosses the border changes in size.
-inline constexpr uint64_t kCompressorAbi =
-    1'000'000'007ull * sizeof(CompressOptions) + 1'000'003ull * sizeof(CompressReport) +
-    1009ull * sizeof(TrainOptions) + sizeof(LayerReport);
+inline constexpr uint64_t kCompressorAbi = 1'000'000'007ull * sizeof(CompressOptions) +
+                                           1'000'003ull * sizeof(CompressReport) +
+                                           1009ull * sizeof(TrainOptions) + sizeof(LayerReport);
 
 struct CompressorCall {
   uint64_t abi = kCompressorAbi;

@@ -1,8 +1,8 @@
 // LLMQ_COMPRESSOR=MODULE: opens libllmq_compressor.so when the compressor is first needed.
 //
-// Before: a command calls Compress(). After: module_entry.cc. The module brings LibTorch with it (0.6 to 1.2 s
-// and 160 MB), which commands that do not compress never pay for. It stays open: LibTorch registers
-// threads and allocators that do not survive being unloaded.
+// Before: a command calls Compress(). After: module_entry.cc. The module brings LibTorch with it
+// (0.6 to 1.2 s and 160 MB), which commands that do not compress never pay for. It stays open:
+// LibTorch registers threads and allocators that do not survive being unloaded.
 #include <dlfcn.h>
 #include <fmt/core.h>
 
@@ -32,10 +32,11 @@ std::vector<std::filesystem::path> Candidates() {
 }
 
 [[noreturn]] void ThrowUnopened(const std::string& found) {
-  throw Error(ErrorCode::kGeneral,
-              fmt::format("compressor module {}: expected a module to open, found: {}",
-                          kCompressorFileName, found),
-              fmt::format("Install it beside llm-quantize or in ../lib, or set {}", kModulePathVariable));
+  throw Error(
+      ErrorCode::kGeneral,
+      fmt::format("compressor module {}: expected a module to open, found: {}", kCompressorFileName,
+                  found),
+      fmt::format("Install it beside llm-quantize or in ../lib, or set {}", kModulePathVariable));
 }
 
 void* OpenFirst() {

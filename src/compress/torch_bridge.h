@@ -1,7 +1,8 @@
 // The converter between two worlds: views of files on one side, LibTorch tensors on the other.
 //
-// Before: formats/checkpoint hands out TensorViews. After: factorize/ and train/ work on float32 tensors, and
-// export hands spans of them to core. Always copies into float32 on the CPU; devices are the caller's business.
+// Before: formats/checkpoint hands out TensorViews. After: factorize/ and train/ work on float32
+// tensors, and export hands spans of them to core. Always copies into float32 on the CPU; devices
+// are the caller's business.
 #ifndef LLMQ_COMPRESS_TORCH_BRIDGE_H_
 #define LLMQ_COMPRESS_TORCH_BRIDGE_H_
 

@@ -1,5 +1,6 @@
-// The only door to LibTorch's headers, precompiled: tensors, their operators and the derivative engine.
-// torch/torch.h (modules, optimizers, data loaders) costs four times the compile time and is not needed.
+// The only door to LibTorch's headers, precompiled: tensors, their operators and the derivative
+// engine. torch/torch.h (modules, optimizers, data loaders) costs four times the compile time and
+// is not needed.
 #ifndef LLMQ_COMPRESS_TORCH_HEADERS_H_
 #define LLMQ_COMPRESS_TORCH_HEADERS_H_
 

@@ -12,7 +12,8 @@ constexpr std::chrono::milliseconds kStopPollInterval(100);
 }  // namespace
 
 WorkerPool::WorkerPool(int threads) {
-  // LibTorch's setting is per thread and touches shared state: here first, then by each worker in turn.
+  // LibTorch's setting is per thread and touches shared state: here first, then by each worker in
+  // turn.
   at::set_num_threads(1);
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { WorkerLoop(); });
 }
@@ -26,7 +27,8 @@ WorkerPool::~WorkerPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-bool WorkerPool::Run(int64_t count, const std::function<void(int64_t)>& task, const Watcher& watcher) {
+bool WorkerPool::Run(int64_t count, const std::function<void(int64_t)>& task,
+                     const Watcher& watcher) {
   std::unique_lock lock(mutex_);
   task_ = &task;
   next_ = 0;

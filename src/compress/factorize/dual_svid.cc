@@ -8,12 +8,13 @@
 namespace llmq {
 namespace {
 
-// The leading pair of a matrix without negative entries is itself without negative entries and well separated
-// (Perron, Frobenius); a handful of iterations reaches rounding.
+// The leading pair of a matrix without negative entries is itself without negative entries and well
+// separated (Perron, Frobenius); a handful of iterations reaches rounding.
 constexpr int kPairIterations = 100;
 constexpr double kPairTolerance = 1e-12;
 
-// magnitudes [d, r] >= 0 -> {left [d] of norm 1, right [r]} with magnitudes ~ left right^T. Zeros for zeros.
+// magnitudes [d, r] >= 0 -> {left [d] of norm 1, right [r]} with magnitudes ~ left right^T. Zeros
+// for zeros.
 std::pair<at::Tensor, at::Tensor> LeadingPair(const at::Tensor& magnitudes) {
   at::Tensor right = magnitudes.sum(0);  // [r]
   at::Tensor left = at::zeros({magnitudes.size(0)}, magnitudes.options());
@@ -35,8 +36,8 @@ double RootMeanSquare(const at::Tensor& vector) {
   return vector.norm().item<double>() / std::sqrt(static_cast<double>(vector.numel()));
 }
 
-// h, l and g get the same root mean square, the cube root of the product: none of the three over- or underflows
-// fp16 before a product of them does.
+// h, l and g get the same root mean square, the cube root of the product: none of the three over-
+// or underflows fp16 before a product of them does.
 void Balance(at::Tensor& h, at::Tensor& l, at::Tensor& g) {
   const double rms_h = RootMeanSquare(h), rms_l = RootMeanSquare(l), rms_g = RootMeanSquare(g);
   if (rms_h == 0 || rms_l == 0 || rms_g == 0) {
@@ -76,9 +77,10 @@ at::Tensor SignOf(const at::Tensor& latent) { return (latent >= 0).to(at::kFloat
 at::Tensor Reconstruct(const std::vector<PathFactors>& paths) {
   at::Tensor sum;
   for (const PathFactors& path : paths) {
-    const at::Tensor left = SignOf(path.u) * path.h;                   // [r, d_out]
+    const at::Tensor left = SignOf(path.u) * path.h;                         // [r, d_out]
     const at::Tensor right = SignOf(path.v) * path.g * path.l.unsqueeze(1);  // [r, d_in]
-    const at::Tensor dense = at::matmul(left.t(), right);  // [d_out, r] . [r, d_in] -> [d_out, d_in]
+    const at::Tensor dense =
+        at::matmul(left.t(), right);  // [d_out, r] . [r, d_in] -> [d_out, d_in]
     sum = sum.defined() ? sum.add_(dense) : dense;
   }
   return sum;

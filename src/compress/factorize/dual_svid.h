@@ -1,8 +1,8 @@
 // Dual-SVID: from a truncated SVD to signs and three scales (arXiv 2506.13771, section 3.2).
 //
-// Before: svd. After: residual subtracts what this stands for and repeats, and train/ learns from here on. No
-// data is used. U' = U sqrt(S), V' = V sqrt(S) keep their signs; |U'| ~ h l_u^T and |V'| ~ g l_v^T by their
-// leading singular pairs; l = l_u * l_v.
+// Before: svd. After: residual subtracts what this stands for and repeats, and train/ learns from
+// here on. No data is used. U' = U sqrt(S), V' = V sqrt(S) keep their signs; |U'| ~ h l_u^T and
+// |V'| ~ g l_v^T by their leading singular pairs; l = l_u * l_v.
 #ifndef LLMQ_COMPRESS_FACTORIZE_DUAL_SVID_H_
 #define LLMQ_COMPRESS_FACTORIZE_DUAL_SVID_H_
 

@@ -1,24 +1,10 @@
 #include "compress/factorize/factorize_layer.h"
 
-#include <fmt/core.h>
-
+#include "compress/stored_table.h"
 #include "compress/torch_bridge.h"
 #include "llmq/error.h"
 
 namespace llmq {
-namespace {
-
-void ExpectFinite(const TensorView& weight) {
-  const NonFiniteCount found = CountNonFinite(weight);
-  if (found.nan == 0 && found.inf == 0) return;
-  throw Error(ErrorCode::kFactorizationFailed,
-              fmt::format("{}: expected finite weights, found {} NaN and {} Inf", weight.name, found.nan,
-                          found.inf),
-              "Check the model with llm-quantize info --check");
-}
-
-}  // namespace
-
 LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shape,
                             const FactorizeSettings& settings) {
   ExpectFinite(weight);

@@ -1,7 +1,7 @@
 // One weight matrix of the model to its factors: checks, decomposition, error.
 //
-// Before: pipeline takes a TensorView from the checkpoint. After: train/ or export. This is the failure policy's
-// place: a weight that is not finite is refused with counts.
+// Before: pipeline takes a TensorView from the checkpoint. After: train/ or export. This is the
+// failure policy's place: a weight that is not finite is refused with counts.
 #ifndef LLMQ_COMPRESS_FACTORIZE_FACTORIZE_LAYER_H_
 #define LLMQ_COMPRESS_FACTORIZE_FACTORIZE_LAYER_H_
 
@@ -31,7 +31,8 @@ struct FactorizeSettings {
 LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shape,
                             const FactorizeSettings& settings);
 
-// Signs to bits and scales to fp16. Throws Error{kFactorizationFailed} naming `name` if a scale overflows.
+// Signs to bits and scales to fp16. Throws Error{kFactorizationFailed} naming `name` if a scale
+// overflows.
 LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name);
 
 }  // namespace llmq

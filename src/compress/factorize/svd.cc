@@ -25,11 +25,12 @@ double Epsilon(const at::Tensor& tensor) {
                                              : std::numeric_limits<float>::epsilon();
 }
 
-// Completes orthonormal u [d_out, k]: s_k = |W^T u_k| is accurate where the root of an eigenvalue is not, and
-// u (W^T u)^T is the projection of W on u whatever the eigensolver's error.
+// Completes orthonormal u [d_out, k]: s_k = |W^T u_k| is accurate where the root of an eigenvalue
+// is not, and u (W^T u)^T is the projection of W on u whatever the eigensolver's error.
 TruncatedSvd FromLeftVectors(const at::Tensor& matrix, const at::Tensor& u) {
-  const at::Tensor projected = at::matmul(matrix.t(), u);  // [d_in, d_out] . [d_out, k] -> [d_in, k]
-  const at::Tensor s = projected.norm(2, 0);               // [k]
+  const at::Tensor projected =
+      at::matmul(matrix.t(), u);              // [d_in, d_out] . [d_out, k] -> [d_in, k]
+  const at::Tensor s = projected.norm(2, 0);  // [k]
   const double sides = static_cast<double>(std::max(matrix.size(0), matrix.size(1)));
   const at::Tensor kept = s > s.max() * (sides * Epsilon(matrix));
   const at::Tensor inverse = at::where(kept, 1 / s, at::zeros_like(s));
@@ -46,7 +47,9 @@ bool IsFinite(const TruncatedSvd& svd) {
   return at::isfinite(sum).item<bool>();
 }
 
-at::Tensor Orthonormal(const at::Tensor& tall) { return std::get<0>(at::linalg_qr(tall, "reduced")); }
+at::Tensor Orthonormal(const at::Tensor& tall) {
+  return std::get<0>(at::linalg_qr(tall, "reduced"));
+}
 
 // nullopt if the solver fails or overflows; the reason goes to `failure`.
 template <typename Decompose>
@@ -71,7 +74,8 @@ TruncatedSvd TruncatedSvd::Leading(int64_t rank) const {
 
 TruncatedSvd ExactSvd(const at::Tensor& matrix, int64_t rank, double jitter) {
   if (matrix.size(0) > matrix.size(1)) return Transposed(ExactSvd(matrix.t(), rank, jitter));
-  at::Tensor gram = at::matmul(matrix, matrix.t());  // [d_out, d_in] . [d_in, d_out] -> [d_out, d_out]
+  at::Tensor gram =
+      at::matmul(matrix, matrix.t());  // [d_out, d_in] . [d_in, d_out] -> [d_out, d_out]
   if (jitter > 0) gram.diagonal().add_(gram.diagonal().mean() * jitter);
   const at::Tensor vectors = std::get<1>(at::linalg_eigh(gram, "L"));  // columns, smallest first
   const int64_t side = matrix.size(0);
@@ -83,13 +87,16 @@ TruncatedSvd RandomizedSvd(const at::Tensor& matrix, int64_t rank, uint64_t seed
   const int64_t width = std::min(rank + kOversampling, matrix.size(0));
   // The numbers come from the CPU on every device, so that a seed means the same test matrix.
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  const at::Tensor test = at::randn({matrix.size(1), width}, generator, at::kDouble).to(matrix.options());
-  at::Tensor range = Orthonormal(at::matmul(matrix, test));  // [d_out, d_in] . [d_in, w] -> [d_out, w]
+  const at::Tensor test =
+      at::randn({matrix.size(1), width}, generator, at::kDouble).to(matrix.options());
+  at::Tensor range =
+      Orthonormal(at::matmul(matrix, test));  // [d_out, d_in] . [d_in, w] -> [d_out, w]
   for (int step = 0; step < kPowerIterations; ++step) {
     const at::Tensor back = Orthonormal(at::matmul(matrix.t(), range));  // [d_in, w]
     range = Orthonormal(at::matmul(matrix, back));                       // [d_out, w]
   }
-  const at::Tensor small = at::matmul(range.t(), matrix);  // [w, d_out] . [d_out, d_in] -> [w, d_in]
+  const at::Tensor small =
+      at::matmul(range.t(), matrix);  // [w, d_out] . [d_out, d_in] -> [w, d_in]
   TruncatedSvd svd = ExactSvd(small, rank);
   svd.u = at::matmul(range, svd.u);  // [d_out, w] . [w, k] -> [d_out, k]
   return svd;
@@ -107,8 +114,7 @@ uint64_t MixSeed(uint64_t seed, const std::string& name) {
 
 TruncatedSvd RobustSvd(const at::Tensor& matrix, int64_t rank, const SvdSettings& settings,
                        const std::string& layer) {
-  const bool exact =
-      ChooseSvdMethod(matrix.size(0), matrix.size(1), rank) == SvdMethod::kExact;
+  const bool exact = ChooseSvdMethod(matrix.size(0), matrix.size(1), rank) == SvdMethod::kExact;
   const auto decompose = [&](at::ScalarType precision, double jitter) {
     const at::Tensor converted = matrix.to(precision);
     return exact || jitter > 0 ? ExactSvd(converted, rank, jitter)
@@ -120,10 +126,12 @@ TruncatedSvd RobustSvd(const at::Tensor& matrix, int64_t rank, const SvdSettings
     if (auto svd = Try([&] { return decompose(at::kFloat, 0); }, failure)) return *std::move(svd);
   }
   if (auto svd = Try([&] { return decompose(at::kDouble, 0); }, failure)) return *std::move(svd);
-  if (auto svd = Try([&] { return decompose(at::kDouble, kJitter); }, failure)) return *std::move(svd);
-  throw Error(ErrorCode::kFactorizationFailed,
-              fmt::format("SVD failed for layer {}: expected singular vectors, found: {}", layer, failure),
-              "Check the model with llm-quantize info --check");
+  if (auto svd = Try([&] { return decompose(at::kDouble, kJitter); }, failure))
+    return *std::move(svd);
+  throw Error(
+      ErrorCode::kFactorizationFailed,
+      fmt::format("SVD failed for layer {}: expected singular vectors, found: {}", layer, failure),
+      "Check the model with llm-quantize info --check");
 }
 
 }  // namespace llmq

@@ -18,8 +18,8 @@ uint64_t NextRandom(uint64_t& state) {
 
 }  // namespace
 
-DataLoader::DataLoader(std::vector<int32_t> tokens, int64_t sequence_tokens, int64_t batch_sequences,
-                       uint64_t seed)
+DataLoader::DataLoader(std::vector<int32_t> tokens, int64_t sequence_tokens,
+                       int64_t batch_sequences, uint64_t seed)
     : tokens_(std::move(tokens)),
       sequence_tokens_(sequence_tokens),
       batch_sequences_(batch_sequences),
@@ -31,7 +31,8 @@ void DataLoader::Shuffle(int64_t epoch) {
   std::iota(order_.begin(), order_.end(), 0);
   uint64_t state = seed_;
   state = NextRandom(state) + static_cast<uint64_t>(epoch);
-  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[NextRandom(state) % i]);
+  for (size_t i = order_.size(); i > 1; --i)
+    std::swap(order_[i - 1], order_[NextRandom(state) % i]);
   epoch_ = epoch;
 }
 

@@ -1,7 +1,8 @@
-// Token sequences for training: cut, shuffled and repeated, the same for a seed whatever else happens.
+// Token sequences for training: cut, shuffled and repeated, the same for a seed whatever else
+// happens.
 //
-// Before: text/text_dataset joins and tokenizes. After: trainer takes a batch per step. A batch is a function of
-// the seed and the step, so a resumed run sees what an uninterrupted one would have.
+// Before: text/text_dataset joins and tokenizes. After: trainer takes a batch per step. A batch is
+// a function of the seed and the step, so a resumed run sees what an uninterrupted one would have.
 #ifndef LLMQ_COMPRESS_TRAIN_DATA_LOADER_H_
 #define LLMQ_COMPRESS_TRAIN_DATA_LOADER_H_
 
@@ -16,9 +17,11 @@ class DataLoader {
  public:
   // Cuts `tokens` into sequences of `sequence_tokens`; what is left over is not used. Precondition:
   // 1 <= sequence_tokens <= tokens.size().
-  DataLoader(std::vector<int32_t> tokens, int64_t sequence_tokens, int64_t batch_sequences, uint64_t seed);
+  DataLoader(std::vector<int32_t> tokens, int64_t sequence_tokens, int64_t batch_sequences,
+             uint64_t seed);
 
-  // [batch_sequences, sequence_tokens] i64. Each epoch is one pass over all sequences in a new order.
+  // [batch_sequences, sequence_tokens] i64. Each epoch is one pass over all sequences in a new
+  // order.
   at::Tensor Batch(int64_t step);
 
   int64_t sequences() const { return sequences_; }

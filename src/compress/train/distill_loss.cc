@@ -8,7 +8,8 @@ constexpr double kSmallestMeanSquare = 1e-12;
 
 }  // namespace
 
-at::Tensor DistillLoss(const ForwardResult& teacher, const ForwardResult& student, double hidden_weight) {
+at::Tensor DistillLoss(const ForwardResult& teacher, const ForwardResult& student,
+                       double hidden_weight) {
   const at::Tensor log_t = at::log_softmax(teacher.logits, -1);  // [B, T, vocab]
   const at::Tensor log_s = at::log_softmax(student.logits, -1);  // [B, T, vocab]
   const double tokens = static_cast<double>(log_t.numel() / log_t.size(-1));

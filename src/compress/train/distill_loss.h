@@ -1,8 +1,8 @@
 // What training minimises: the student's distance from the teacher (arXiv 2506.13771, section 3.5).
 //
-// Before: trainable_model ran both. After: trainer differentiates. Means over tokens, so that the value does not
-// depend on the batch; the hidden-state term is relative, so that the weight means the same in every layer and
-// model (the paper's plain MSE grows with the residual stream).
+// Before: trainable_model ran both. After: trainer differentiates. Means over tokens, so that the
+// value does not depend on the batch; the hidden-state term is relative, so that the weight means
+// the same in every layer and model (the paper's plain MSE grows with the residual stream).
 #ifndef LLMQ_COMPRESS_TRAIN_DISTILL_LOSS_H_
 #define LLMQ_COMPRESS_TRAIN_DISTILL_LOSS_H_
 
@@ -12,7 +12,8 @@ namespace llmq {
 
 // KL(teacher || student), mean over tokens, plus hidden_weight times the sum over blocks of
 // mean((s - t)^2) / mean(t^2). Scalar f32.
-at::Tensor DistillLoss(const ForwardResult& teacher, const ForwardResult& student, double hidden_weight);
+at::Tensor DistillLoss(const ForwardResult& teacher, const ForwardResult& student,
+                       double hidden_weight);
 
 }  // namespace llmq
 

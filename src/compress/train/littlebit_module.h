@@ -1,7 +1,7 @@
 // The compressed linears in LibTorch: what the sign kernels of the runtime compute, differentiable.
 //
-// Before: trainer turns latents into sign matrices. After: trainable_model calls Apply. Equal to ReconstructDense
-// of core times x up to rounding; tests hold them together.
+// Before: trainer turns latents into sign matrices. After: trainable_model calls Apply. Equal to
+// ReconstructDense of core times x up to rounding; tests hold them together.
 #ifndef LLMQ_COMPRESS_TRAIN_LITTLEBIT_MODULE_H_
 #define LLMQ_COMPRESS_TRAIN_LITTLEBIT_MODULE_H_
 
@@ -26,7 +26,8 @@ at::Tensor ApplyLittleBit(const std::vector<SignPath>& paths, const at::Tensor& 
 
 class LittleBitLinears : public LinearSet {
  public:
-  explicit LittleBitLinears(std::vector<std::vector<SignPath>> layers) : layers_(std::move(layers)) {}
+  explicit LittleBitLinears(std::vector<std::vector<SignPath>> layers)
+      : layers_(std::move(layers)) {}
   at::Tensor Apply(size_t index, const at::Tensor& x) const override;
 
  private:

@@ -23,7 +23,8 @@ struct TrainableModel::Block {
   }
 };
 
-TrainableModel::TrainableModel(const ModelConfig& config, int64_t sequence_tokens, at::Device device)
+TrainableModel::TrainableModel(const ModelConfig& config, int64_t sequence_tokens,
+                               at::Device device)
     : config_(config) {
   const RopeFrequencies rope = ComputeRopeFrequencies(config, sequence_tokens);
   const at::Tensor inverse = ToTorch(rope.inverse, {static_cast<int64_t>(rope.inverse.size())});
@@ -40,7 +41,8 @@ TrainableModel::TrainableModel(const ModelConfig& config, int64_t sequence_token
 }
 
 at::Tensor TrainableModel::Norm(const at::Tensor& x, const at::Tensor& weight) const {
-  const at::Tensor mean_square = x.square().mean({-1}, /*keepdim=*/true);  // [.., hidden] -> [.., 1]
+  const at::Tensor mean_square =
+      x.square().mean({-1}, /*keepdim=*/true);  // [.., hidden] -> [.., 1]
   return x * (mean_square + config_.rms_norm_eps).rsqrt() * weight;
 }
 

@@ -1,8 +1,10 @@
-// The transformer in LibTorch: the same arithmetic as the runtime, differentiable, for teacher and student.
+// The transformer in LibTorch: the same arithmetic as the runtime, differentiable, for teacher and
+// student.
 //
-// Before: data_loader gives token ids. After: distill_loss compares two results. The linears of the blocks come
-// in through LinearSet (dense for the teacher, LittleBit for the student); everything else is FrameWeights.
-// Held against logits of transformers by tests/compress/trainable_model_test.cc.
+// Before: data_loader gives token ids. After: distill_loss compares two results. The linears of the
+// blocks come in through LinearSet (dense for the teacher, LittleBit for the student); everything
+// else is FrameWeights. Held against logits of transformers by
+// tests/compress/trainable_model_test.cc.
 #ifndef LLMQ_COMPRESS_TRAIN_TRAINABLE_MODEL_H_
 #define LLMQ_COMPRESS_TRAIN_TRAINABLE_MODEL_H_
 
@@ -17,7 +19,8 @@ namespace llmq {
 class LinearSet {
  public:
   virtual ~LinearSet() = default;
-  virtual at::Tensor Apply(size_t index, const at::Tensor& x) const = 0;  // [.., d_in] -> [.., d_out]
+  virtual at::Tensor Apply(size_t index,
+                           const at::Tensor& x) const = 0;  // [.., d_in] -> [.., d_out]
 };
 
 class DenseLinears : public LinearSet {
@@ -31,12 +34,12 @@ class DenseLinears : public LinearSet {
 
 // Everything but the matrices of the blocks. All f32.
 struct FrameWeights {
-  at::Tensor embedding;                  // [vocab, hidden]
-  at::Tensor head;                       // [vocab, hidden]; the embedding itself if tied
-  at::Tensor final_norm;                 // [hidden]
-  std::vector<at::Tensor> input_norms;   // [hidden] per block
-  std::vector<at::Tensor> post_norms;    // [hidden] per block
-  std::vector<at::Tensor> biases;        // [d_out] per linear, undefined where there is none
+  at::Tensor embedding;                 // [vocab, hidden]
+  at::Tensor head;                      // [vocab, hidden]; the embedding itself if tied
+  at::Tensor final_norm;                // [hidden]
+  std::vector<at::Tensor> input_norms;  // [hidden] per block
+  std::vector<at::Tensor> post_norms;   // [hidden] per block
+  std::vector<at::Tensor> biases;       // [d_out] per linear, undefined where there is none
 };
 
 struct ForwardResult {

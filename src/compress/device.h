@@ -1,0 +1,27 @@
+// Where the arithmetic happens: the CPU, or a CUDA device if there is one and LibTorch can use it.
+//
+// Before: pipeline has the user's word. After: factorize/ and train/ move tensors there. LibTorch's
+// CUDA half is not linked (docs/decisions/0002-libtorch.md): it is opened here, when a CUDA driver
+// is present.
+#ifndef LLMQ_COMPRESS_DEVICE_H_
+#define LLMQ_COMPRESS_DEVICE_H_
+
+#include <string>
+
+#include "compress/torch_headers.h"
+
+namespace llmq {
+
+struct DeviceChoice {
+  at::Device device = at::kCPU;
+  std::string description;  // "cpu" or "cuda:0 (NVIDIA ...)"
+};
+
+// `wanted`: auto, cpu, cuda or cuda:N. Throws Error{kInvalidArguments} for another word,
+// Error{kGeneral} if CUDA is wanted and cannot be had, saying why; auto then means the CPU. Must be
+// called before anything else asks LibTorch about CUDA.
+DeviceChoice ChooseDevice(const std::string& wanted);
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_DEVICE_H_

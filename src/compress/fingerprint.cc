@@ -1,0 +1,82 @@
+#include "compress/fingerprint.h"
+
+#include <torch/version.h>
+#include <fmt/core.h>
+
+#include "base/bytes.h"
+
+namespace llmq {
+namespace {
+
+const char* ResidualName(Residual residual) {
+  switch (residual) {
+    case Residual::kOn: return "on";
+    case Residual::kOff: return "off";
+    case Residual::kAuto: break;
+  }
+  return "auto";
+}
+
+uint64_t TextChecksum(const TextDataset& text) {
+  StreamingChecksum64 checksum;
+  for (const std::string& document : text.documents) {
+    const uint64_t bytes = document.size();  // between documents, so that their borders count
+    checksum.Update(std::as_bytes(std::span(&bytes, 1)));
+    checksum.Update(AsBytes(document));
+  }
+  return checksum.Digest();
+}
+
+// Everything that may change the last bit of a sum.
+std::string Arithmetic(at::Device device) {
+  return fmt::format("LibTorch {}.{}.{}, {}, {}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR,
+                     TORCH_VERSION_PATCH, at::get_cpu_capability(),
+                     device.is_cuda() ? "cuda" : "cpu");
+}
+
+}  // namespace
+
+uint64_t Fingerprint::Hash() const {
+  std::string text;
+  for (const auto& [name, value] : parts) text += name + "=" + value + "\n";
+  return Checksum64(AsBytes(text));
+}
+
+std::string Fingerprint::HashText() const { return fmt::format("{:016x}", Hash()); }
+
+Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& checkpoint,
+                            const RankPlan& plan, at::Device device) {
+  Fingerprint fingerprint;
+  const auto add = [&](const char* name, std::string value) {
+    fingerprint.parts.emplace_back(name, std::move(value));
+  };
+  add("program", LLMQ_VERSION);
+  add("model", fmt::format("{:016x}", checkpoint.Fingerprint()));
+  add("source name", options.source_name);
+  if (options.rank.manual_rank > 0) {
+    add("rank", fmt::format("{}", options.rank.manual_rank));
+  } else {
+    add("target bits per weight", fmt::format("{}", options.rank.target_bpw));
+  }
+  add("residual", fmt::format("{} ({} path{})", ResidualName(options.rank.residual), plan.paths,
+                              plan.paths == 1 ? "" : "s"));
+  add("kv rank factor", fmt::format("{}", options.rank.kv_rank_factor));
+  add("embedding bits", fmt::format("{}", options.embedding_bits));
+  add("svd precision", options.svd_precision == SvdPrecision::kFloat64 ? "float64" : "float32");
+  add("seed", fmt::format("{}", options.seed));
+  add("arithmetic", Arithmetic(device));
+  const TrainOptions& train = options.train;
+  add("train tokens", fmt::format("{}", train.tokens));
+  if (train.tokens == 0) return fingerprint;
+  add("learning rate", fmt::format("{}", train.learning_rate));
+  add("batch sequences", fmt::format("{}", train.batch_sequences));
+  add("sequence tokens", fmt::format("{}", train.sequence_tokens));
+  add("hidden weight", fmt::format("{}", train.hidden_weight));
+  add("warm-up share", fmt::format("{}", train.warmup_share));
+  add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");
+  add("training text",
+      fmt::format("{} ({:016x})", options.training_text.name, TextChecksum(options.training_text)));
+  return fingerprint;
+}
+
+}  // namespace llmq

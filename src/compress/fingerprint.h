@@ -1,0 +1,33 @@
+// What a run's result depends on, in words and as one number.
+//
+// Before: pipeline knows model, options and device. After: checkpoint_store names its directory
+// after the number and, when a resumed run does not match, names the words that differ. The number
+// of threads is not in it: the result does not depend on it.
+#ifndef LLMQ_COMPRESS_FINGERPRINT_H_
+#define LLMQ_COMPRESS_FINGERPRINT_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compress/torch_headers.h"
+#include "llmq/bit_budget.h"
+#include "llmq/checkpoint.h"
+#include "llmq/compress.h"
+
+namespace llmq {
+
+struct Fingerprint {
+  std::vector<std::pair<std::string, std::string>> parts;  // name, value; in a fixed order
+
+  uint64_t Hash() const;
+  std::string HashText() const;  // 16 hex digits
+};
+
+Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& checkpoint,
+                            const RankPlan& plan, at::Device device);
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_FINGERPRINT_H_

@@ -1,0 +1,72 @@
+#include "compress/memory_check.h"
+
+#include <fmt/core.h>
+
+#include <fstream>
+#include <string>
+
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+constexpr int64_t kBytesPerValue = 4;  // everything is f32
+// Of a trained value: itself, its sign, two moments, and the sum of its gradients.
+constexpr int64_t kCopiesOfParameter = 5;
+// Micro-batches hold 512 tokens, or one sequence if that is longer.
+constexpr int64_t kMicroBatchTokens = 512;
+
+int64_t TableValues(const ModelConfig& config) {
+  const int64_t one = config.vocab_size * config.hidden_size;
+  return config.tie_word_embeddings ? one : 2 * one;
+}
+
+// Values that the backward pass of one token needs. Counted from trainable_model: what each
+// operation saves.
+int64_t ActivationsPerToken(const ModelConfig& config, const RankPlan& plan) {
+  int64_t values = 0;
+  for (const PlannedLayer& layer : plan.layers) {
+    const LittleBitShape& shape = layer.shape;
+    values += shape.paths * (shape.d_in + 2 * shape.rank + 2 * shape.d_out);
+  }
+  const int64_t heads = config.num_heads * config.head_dim;
+  values +=
+      config.num_layers * (10 * config.hidden_size + 8 * heads + 4 * config.intermediate_size);
+  return values + 6 * config.vocab_size;
+}
+
+}  // namespace
+
+uint64_t EstimateTrainingBytes(const ModelConfig& config, const RankPlan& plan,
+                               const TrainOptions& options, int workers) {
+  int64_t latents = 0;
+  for (const PlannedLayer& layer : plan.layers) {
+    const LittleBitShape& shape = layer.shape;
+    latents += shape.paths * (shape.rank + 1) * (shape.d_in + shape.d_out);
+  }
+  const int64_t micro_tokens = std::max(options.sequence_tokens, kMicroBatchTokens);
+  const int64_t per_worker = latents + micro_tokens * ActivationsPerToken(config, plan);
+  const int64_t teacher = plan.body_weights + 2 * TableValues(config);  // with the student's table
+  return static_cast<uint64_t>(kBytesPerValue *
+                               (teacher + kCopiesOfParameter * latents + workers * per_worker));
+}
+
+std::optional<uint64_t> AvailableMemoryBytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string word; file >> word;) {
+    uint64_t kibibytes = 0;
+    if (word == "MemAvailable:" && file >> kibibytes) return kibibytes * 1024;
+  }
+  return std::nullopt;
+}
+
+void ExpectMemory(uint64_t needed, std::optional<uint64_t> available) {
+  if (!available || needed <= *available) return;
+  const auto gigabytes = [](uint64_t bytes) { return static_cast<double>(bytes) / 1e9; };
+  throw Error(ErrorCode::kOutOfMemory,
+              fmt::format("training: expected {:.1f} GB of free memory, found {:.1f} GB",
+                          gigabytes(needed), gigabytes(*available)),
+              "Use --train-tokens 0 (no training), a lower --target-bpw, or fewer --threads");
+}
+
+}  // namespace llmq

@@ -1,0 +1,21 @@
+// The tensors outside the blocks' matrices, from the checkpoint to LibTorch: for the teacher as
+// they are, for the student as they will be stored.
+#ifndef LLMQ_COMPRESS_TRAIN_LOAD_FRAME_H_
+#define LLMQ_COMPRESS_TRAIN_LOAD_FRAME_H_
+
+#include "compress/train/trainable_model.h"
+#include "compress/train/trainer.h"
+#include "llmq/checkpoint.h"
+
+namespace llmq {
+
+// Frame with the original embedding and head, and all dense linears, on `device`.
+Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device);
+
+// The teacher's frame with embedding and head in `embedding_bits` (16: shared with the teacher).
+FrameWeights StoredFrame(const Checkpoint& checkpoint, const FrameWeights& teacher,
+                         int embedding_bits, at::Device device);
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_TRAIN_LOAD_FRAME_H_

@@ -1,0 +1,63 @@
+// Trainer's state to and from a file: every parameter, AdamW's moments and the losses so far, bit
+// for bit.
+//
+// Before: trainer, between two steps. After: state_file. Batches and learning rate follow from the
+// step, so they are not in it.
+#include <cstring>
+#include <span>
+
+#include "compress/state_file.h"
+#include "compress/train/trainer.h"
+
+namespace llmq {
+namespace {
+
+std::span<const std::byte> TensorBytes(const at::Tensor& cpu) {
+  return {static_cast<const std::byte*>(cpu.const_data_ptr()), cpu.nbytes()};
+}
+
+// The three tensors of a parameter, with the names they are saved under.
+template <typename Visit>
+void VisitTensors(const Parameter& parameter, const Visit& visit) {
+  visit(parameter.name, parameter.value);
+  visit(parameter.name + ":first", parameter.first_moment);
+  visit(parameter.name + ":second", parameter.second_moment);
+}
+
+constexpr const char* kLossesName = "losses";
+
+}  // namespace
+
+void Trainer::Save(const std::filesystem::path& path) const {
+  const std::vector<Parameter>& parameters = student_.parameters();
+  StateWriter writer(path, static_cast<uint32_t>(parameters.size() * 3 + 1));
+  writer.Add(kLossesName, std::as_bytes(std::span(losses_)));
+  for (const Parameter& parameter : parameters) {
+    VisitTensors(parameter, [&](const std::string& name, const at::Tensor& tensor) {
+      const at::Tensor cpu = tensor.cpu();
+      writer.Add(name, TensorBytes(cpu));
+    });
+  }
+  writer.Commit();
+}
+
+void Trainer::Load(const std::filesystem::path& path) {
+  const StateReader reader(path);
+  const std::span<const std::byte> losses = reader.Get(kLossesName);
+  for (const Parameter& parameter : student_.parameters()) {  // all sizes before the first change
+    VisitTensors(parameter, [&](const std::string& name, const at::Tensor& tensor) {
+      (void)reader.Get(name, tensor.nbytes());
+    });
+  }
+  losses_.resize(losses.size() / sizeof(double));
+  std::memcpy(losses_.data(), losses.data(), losses_.size() * sizeof(double));
+  for (const Parameter& parameter : student_.parameters()) {
+    VisitTensors(parameter, [&](const std::string& name, const at::Tensor& tensor) {
+      const at::Tensor cpu = at::empty(tensor.sizes(), at::kFloat);
+      std::memcpy(cpu.mutable_data_ptr(), reader.Get(name).data(), cpu.nbytes());
+      tensor.copy_(cpu);
+    });
+  }
+}
+
+}  // namespace llmq

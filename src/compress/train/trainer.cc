@@ -1,0 +1,143 @@
+#include "compress/train/trainer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "compress/train/distill_loss.h"
+#include "compress/train/sign_ste.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+constexpr double kBeta1 = 0.9;
+constexpr double kBeta2 = 0.999;
+constexpr double kEpsilon = 1e-8;
+// Sequences of a micro-batch hold about this many tokens: enough rows to keep a matrix product
+// busy, few enough that a batch feeds several workers. A constant, because sums must not depend on
+// the machine.
+constexpr int64_t kMicroBatchTokens = 512;
+
+int64_t MicroBatchSequences(const TrainOptions& options) {
+  return std::clamp<int64_t>(kMicroBatchTokens / options.sequence_tokens, 1,
+                             options.batch_sequences);
+}
+
+int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+struct Trainer::MicroBatch {
+  double loss = 0;                    // times its share of the batch
+  std::vector<at::Tensor> gradients;  // one per parameter, by the leaves
+};
+
+Trainer::Trainer(const TrainableModel& model, const TrainOptions& options, const Teacher& teacher,
+                 Student& student, DataLoader& data, WorkerPool& workers)
+    : model_(model),
+      options_(options),
+      teacher_(teacher),
+      student_(student),
+      data_(data),
+      workers_(workers),
+      total_steps_(CeilDivide(options.tokens, options.batch_sequences * options.sequence_tokens)) {}
+
+int64_t Trainer::trained_tokens() const {
+  return step() * options_.batch_sequences * options_.sequence_tokens;
+}
+
+double Trainer::LearningRate(int64_t step) const {
+  const double warmup = std::max(1.0, options_.warmup_share * static_cast<double>(total_steps_));
+  const double done = static_cast<double>(step);
+  if (done + 1 < warmup) return options_.learning_rate * (done + 1) / warmup;
+  const double rest = std::max(1.0, static_cast<double>(total_steps_) - warmup);
+  const double progress = std::clamp((done + 1 - warmup) / rest, 0.0, 1.0);
+  return options_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+}
+
+std::vector<at::Tensor> Trainer::MakeLeaves() {
+  std::vector<Parameter>& parameters = student_.parameters();
+  std::vector<at::Tensor> leaves(parameters.size());
+  workers_.Run(static_cast<int64_t>(leaves.size()), [&](int64_t i) {
+    const Parameter& parameter = parameters[static_cast<size_t>(i)];
+    leaves[static_cast<size_t>(i)] =
+        parameter.is_latent ? SignOf(parameter.value) : parameter.value;
+  });
+  return leaves;
+}
+
+Trainer::MicroBatch Trainer::Differentiate(const at::Tensor& tokens,
+                                           const std::vector<at::Tensor>& leaves) const {
+  ForwardResult teacher;
+  {
+    const at::NoGradGuard no_grad;
+    teacher = model_.Forward(teacher_.frame, teacher_.linears, tokens);
+  }
+  std::vector<at::Tensor> own;  // this worker's graph ends in leaves of its own that share memory
+  for (const at::Tensor& leaf : leaves) own.push_back(leaf.detach().requires_grad_(true));
+  const ForwardResult student = model_.Forward(student_.Frame(own), student_.Linears(own), tokens);
+  const double share =
+      static_cast<double>(tokens.size(0)) / static_cast<double>(options_.batch_sequences);
+  const at::Tensor loss = DistillLoss(teacher, student, options_.hidden_weight) * share;
+  return {loss.item<double>(), torch::autograd::grad({loss}, own)};
+}
+
+void Trainer::Update(Parameter& parameter, const at::Tensor& gradient, double learning_rate) const {
+  const at::NoGradGuard no_grad;
+  if (parameter.is_latent) gradient.mul_(SurrogateGradient(parameter.value, options_.surrogate));
+  const double step = static_cast<double>(losses_.size() + 1);
+  parameter.first_moment.mul_(kBeta1).add_(gradient, 1 - kBeta1);
+  parameter.second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
+  const double correction1 = 1 - std::pow(kBeta1, step);
+  const double correction2 = std::sqrt(1 - std::pow(kBeta2, step));
+  const at::Tensor denominator = parameter.second_moment.sqrt().div_(correction2).add_(kEpsilon);
+  parameter.value.addcdiv_(parameter.first_moment, denominator, -learning_rate / correction1);
+}
+
+double Trainer::Step() {
+  const at::Device device = student_.parameters().front().value.device();
+  const at::Tensor batch = data_.Batch(step()).to(device);  // [B, T]
+  const std::vector<at::Tensor> leaves = MakeLeaves();
+  const int64_t per_micro = MicroBatchSequences(options_);
+  const int64_t micro_batches = CeilDivide(options_.batch_sequences, per_micro);
+
+  // Waves of as many micro-batches as there are workers bound the memory; sums always go left to
+  // right.
+  MicroBatch sum;
+  for (int64_t first = 0; first < micro_batches; first += workers_.size()) {
+    std::vector<MicroBatch> wave(
+        static_cast<size_t>(std::min<int64_t>(workers_.size(), micro_batches - first)));
+    workers_.Run(static_cast<int64_t>(wave.size()), [&](int64_t i) {
+      const int64_t begin = (first + i) * per_micro;
+      const int64_t count = std::min(per_micro, options_.batch_sequences - begin);
+      wave[static_cast<size_t>(i)] = Differentiate(batch.narrow(0, begin, count), leaves);
+    });
+    for (const MicroBatch& micro : wave) sum.loss += micro.loss;
+    sum.gradients.resize(leaves.size());
+    workers_.Run(static_cast<int64_t>(leaves.size()), [&](int64_t i) {
+      at::Tensor& total = sum.gradients[static_cast<size_t>(i)];
+      for (MicroBatch& micro : wave) {
+        at::Tensor& gradient = micro.gradients[static_cast<size_t>(i)];
+        total = total.defined() ? total.add_(gradient) : gradient;
+      }
+    });
+  }
+  if (!std::isfinite(sum.loss)) {
+    throw Error(
+        ErrorCode::kFactorizationFailed,
+        fmt::format("training step {}: expected a finite loss, found {}", step() + 1, sum.loss),
+        "Use a lower --learning-rate, or --train-tokens 0");
+  }
+  const double learning_rate = LearningRate(step());
+  workers_.Run(static_cast<int64_t>(leaves.size()), [&](int64_t i) {
+    const auto index = static_cast<size_t>(i);
+    Update(student_.parameters()[index], sum.gradients[index], learning_rate);
+  });
+  losses_.push_back(sum.loss);
+  return sum.loss;
+}
+
+}  // namespace llmq

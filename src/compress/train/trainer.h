@@ -1,0 +1,67 @@
+// Quantization-aware training: the student learns to answer like the teacher, through its signs.
+//
+// Before: student holds the initialization. After: export packs what it has learned. One Step() is
+// one batch: sign matrices once, loss and derivatives per micro-batch on the workers, sums in a
+// fixed order, one AdamW update. The result does not depend on the number of workers
+// (docs/decisions/0003-determinism.md).
+#ifndef LLMQ_COMPRESS_TRAIN_TRAINER_H_
+#define LLMQ_COMPRESS_TRAIN_TRAINER_H_
+
+#include <filesystem>
+#include <vector>
+
+#include "compress/train/data_loader.h"
+#include "compress/train/student.h"
+#include "compress/train/trainable_model.h"
+#include "compress/worker_pool.h"
+#include "llmq/compress.h"
+
+namespace llmq {
+
+// Weights of the original model, on the device.
+struct Teacher {
+  FrameWeights frame;
+  DenseLinears linears;
+};
+
+class Trainer {
+ public:
+  // Borrows everything but the options; `options.sequence_tokens` is positive here. The device is
+  // that of the student's parameters.
+  Trainer(const TrainableModel& model, const TrainOptions& options, const Teacher& teacher,
+          Student& student, DataLoader& data, WorkerPool& workers);
+
+  int64_t total_steps() const { return total_steps_; }
+  int64_t step() const { return static_cast<int64_t>(losses_.size()); }  // steps done
+  int64_t trained_tokens() const;
+  const std::vector<double>& losses() const { return losses_; }  // one per step done
+
+  // One batch. Returns its loss before the update. Throws Error{kFactorizationFailed} if it is not
+  // finite.
+  double Step();
+
+  // The whole state, exactly. Load throws Error{kGeneral} if the file is damaged or of another run;
+  // then nothing has changed.
+  void Save(const std::filesystem::path& path) const;
+  void Load(const std::filesystem::path& path);
+
+ private:
+  struct MicroBatch;
+  std::vector<at::Tensor> MakeLeaves();
+  MicroBatch Differentiate(const at::Tensor& tokens, const std::vector<at::Tensor>& leaves) const;
+  void Update(Parameter& parameter, const at::Tensor& gradient, double learning_rate) const;
+  double LearningRate(int64_t step) const;
+
+  const TrainableModel& model_;
+  TrainOptions options_;
+  const Teacher& teacher_;
+  Student& student_;
+  DataLoader& data_;
+  WorkerPool& workers_;
+  int64_t total_steps_;
+  std::vector<double> losses_;
+};
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_TRAIN_TRAINER_H_
