@@ -88,6 +88,7 @@ std::string TensorView::ShapeText() const {
 }
 
 void ConvertToFloat(const TensorView& tensor, std::span<float> out) {
+  if (out.empty()) return;  // a tensor without elements has no address to copy from
   const std::byte* data = tensor.data.data();
   const auto count = static_cast<int64_t>(out.size());
   switch (tensor.dtype) {
