@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/bytes.h"
@@ -250,6 +251,7 @@ struct LittleBitFile::State {
   void IndexNames();
   void ReadMetadata();
   void CheckTensors() const;
+  void CheckKinds() const;
 };
 
 ModelFiles LittleBitFile::State::Files() const {
@@ -275,7 +277,7 @@ void LittleBitFile::State::ReadMetadata() {
   metadata = ParseMetadata(AsText(section->data), file.path().string() + ": metadata");
 }
 
-// Every tensor of the architecture is there, in its shape and in a kind that fits its role.
+// Every tensor of the architecture is there, in its shape and in a type that can be computed with.
 void LittleBitFile::State::CheckTensors() const {
   const std::string path = file.path().string();
   for (const ExpectedTensor& expected : ExpectedTensors(config)) {
@@ -294,20 +296,22 @@ void LittleBitFile::State::CheckTensors() const {
                              DTypeName(section->dtype)));
     }
   }
-  std::unordered_map<std::string_view, StorageKind> compressible;  // besides kDense
-  const std::vector<LinearSpec> linears = BlockLinears(config);
-  std::vector<std::string> weight_names;
-  for (const LinearSpec& linear : linears) weight_names.push_back(linear.name + ".weight");
-  for (const std::string& name : weight_names) compressible[name] = StorageKind::kLittleBit;
-  compressible[kEmbeddingName] = StorageKind::kGroupQuant;
-  if (!config.tie_word_embeddings) compressible[kHeadName] = StorageKind::kGroupQuant;
+}
+
+// Only linears of blocks are factorized and only embedding and head are grouped, so whoever runs a
+// model meets each kind in one place.
+void LittleBitFile::State::CheckKinds() const {
+  std::unordered_set<std::string> factorizable, groupable = {kEmbeddingName};
+  for (const LinearSpec& linear : BlockLinears(config))
+    factorizable.insert(linear.name + ".weight");
+  if (!config.tie_word_embeddings) groupable.insert(kHeadName);
   for (const LittleBitSection& section : sections) {
-    if (section.kind != StorageKind::kGroupQuant && section.kind != StorageKind::kLittleBit)
-      continue;
-    const auto it = compressible.find(section.name);
-    if (it == compressible.end() || it->second != section.kind) {
-      Fail(path, fmt::format("{}: expected kind 3, found {}", section.name,
-                             static_cast<uint32_t>(section.kind)));
+    const bool misplaced =
+        (section.kind == StorageKind::kLittleBit && !factorizable.contains(section.name)) ||
+        (section.kind == StorageKind::kGroupQuant && !groupable.contains(section.name));
+    if (misplaced) {
+      Fail(file.path().string(), fmt::format("{}: expected another kind, found {}", section.name,
+                                             static_cast<uint32_t>(section.kind)));
     }
   }
 }
@@ -322,6 +326,7 @@ LittleBitFile::LittleBitFile(const std::filesystem::path& path)
   }
   state_->config = ParseModelConfig(state_->Files(), path.string() + ": config.json");
   state_->CheckTensors();
+  state_->CheckKinds();
 }
 
 LittleBitFile::~LittleBitFile() = default;

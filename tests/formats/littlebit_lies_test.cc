@@ -222,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(
             "model.norm.weight: expected shape [4], found [2, 2]"},
         Lie{"TensorRenamed", [](Forgery& f) { f.name_of(kNorm)[0] = 'M'; },
             "model.norm.weight: expected a tensor of shape [4], found none"},
-        Lie{"KindForNoReason",
+        Lie{"KindMisplaced",
             [](Forgery& f) {
               // As large as a grouped tensor would be: 4 rows of 4 codes and one scale.
               auto& e = f.entry(kQ);
@@ -233,7 +233,7 @@ INSTANTIATE_TEST_SUITE_P(
               e.data_bytes = 24;
               std::memset(f.data_of(kQ) + 24, 0, 40);
             },
-            "q_proj.weight: expected kind 3, found 4"}),
+            "q_proj.weight: expected another kind, found 4"}),
     [](const auto& test) { return test.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
