@@ -46,15 +46,17 @@ EncodedPair EncodePair(const Tokenizer& tokenizer, std::string context, std::str
 // Scores continuations one after another and keeps what consecutive ones share in the cache.
 class ContinuationScorer {
  public:
-  explicit ContinuationScorer(const Model& model) : session_(Session::Create(model, 0)) {}
+  explicit ContinuationScorer(const Model& model) : model_(model) {}
 
   // Sum of the continuation's log-likelihood. A pair longer than the context loses its beginning.
   double Score(EncodedPair pair) {
-    const int64_t surplus = static_cast<int64_t>(pair.tokens.size()) - 1 - session_->capacity();
-    if (surplus > 0) {
-      pair.tokens.erase(pair.tokens.begin(), pair.tokens.begin() + surplus);
-      pair.continuation = std::max<int64_t>(1, pair.continuation - surplus);
-    }
+    const int64_t limit = model_.config().max_position;
+    const int64_t surplus =
+        std::max<int64_t>(0, static_cast<int64_t>(pair.tokens.size()) - 1 - limit);
+    pair.tokens.erase(pair.tokens.begin(), pair.tokens.begin() + surplus);
+    pair.continuation = std::max<int64_t>(1, pair.continuation - surplus);
+    Reserve(static_cast<int64_t>(pair.tokens.size()));
+
     const auto differ =
         std::mismatch(pair.tokens.begin(), pair.tokens.end(), cached_.begin(), cached_.end());
     // The token before the continuation is run again, for its logits.
@@ -69,6 +71,14 @@ class ContinuationScorer {
   }
 
  private:
+  // Room for that many tokens: items are short beside the contexts of today's models.
+  void Reserve(int64_t tokens) {
+    if (session_ && session_->capacity() >= tokens) return;
+    session_ = Session::Create(model_, std::max<int64_t>(512, 2 * tokens));
+    cached_.clear();
+  }
+
+  const Model& model_;
   std::unique_ptr<Session> session_;
   std::vector<int32_t> cached_;  // tokens in the session
 };

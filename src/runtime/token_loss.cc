@@ -41,6 +41,11 @@ double SumNegativeLogLikelihood(Session& session, std::span<const int32_t> token
       sum += NegativeLogLikelihood(logits.subspan(i * vocab, vocab), tokens[begin + i + 1]);
     }
   }
+  if (!std::isfinite(sum)) {
+    throw Error(ErrorCode::kValidationFailed,
+                fmt::format("loss: expected a finite number, found {}", sum),
+                "The model's weights are damaged.");
+  }
   return sum;
 }
 

@@ -17,7 +17,8 @@ double NegativeLogLikelihood(std::span<const float> logits, int32_t id);
 
 // Appends tokens[0 .. n-2] to the session, a bounded number of logits at a time, and returns the
 // summed negative log-likelihood of tokens[first .. n-1]. The first token of `tokens` may be the
-// one that follows the session's. Preconditions: 1 <= first < n.
+// one that follows the session's. Throws Error{kValidationFailed} if a loss is not finite.
+// Preconditions: 1 <= first < n.
 double SumNegativeLogLikelihood(Session& session, std::span<const int32_t> tokens, int64_t first);
 
 // Throws Error{kUserCancelled} if `progress` is there and returns false.
