@@ -48,7 +48,9 @@ Json QualityJson(const Quality& quality, bool passed) {
                {"calibration_dataset", quality.dataset},
                {"calibration_tokens", quality.compressed.scored_tokens},
                {"window_tokens", quality.compressed.window_tokens},
-               {"protocol", "non-overlapping windows, every position but the first scored"}};
+               {"protocol",
+                "documents begun with BOS, joined; non-overlapping windows, every position but the "
+                "first scored"}};
   if (quality.coherence) {
     json["coherence_score"] = quality.coherence->score;
     json["coherence_passed"] = quality.coherence->passed;
@@ -62,7 +64,7 @@ QualityMeter::QualityMeter(const std::filesystem::path& original, TextDataset he
                            int64_t max_windows, int threads, Progress& progress)
     : original_(Model::Open(original, threads)),
       held_out_(std::move(held_out)),
-      tokens_(TokenizeJoined(held_out_, original_->tokenizer())),
+      tokens_(TokenizeDocuments(held_out_, original_->tokenizer())),
       max_windows_(max_windows),
       threads_(threads),
       progress_(progress) {}
@@ -87,7 +89,7 @@ PerplexityResult QualityMeter::Perplexity(const Model& model, const std::string&
 }
 
 Quality QualityMeter::Measure(const Model& compressed) {
-  if (TokenizeJoined(held_out_, compressed.tokenizer()) != tokens_ ||
+  if (TokenizeDocuments(held_out_, compressed.tokenizer()) != tokens_ ||
       compressed.config().vocab_size != original_->config().vocab_size) {
     throw Error(ErrorCode::kValidationFailed,
                 fmt::format("{}: expected the tokenizer and vocabulary of {}, found others",

@@ -144,7 +144,7 @@ class Pipeline {
     const ModelConfig& config = checkpoint_.config();
     const auto tokenizer =
         Tokenizer::FromFiles(checkpoint_.files(), checkpoint_.directory().string());
-    tokens_ = TokenizeJoined(options_.training_text, *tokenizer);
+    tokens_ = TokenizeDocuments(options_.training_text, *tokenizer);
     for (const int32_t id : tokens_) {
       if (id >= 0 && id < config.vocab_size) continue;
       throw Error(ErrorCode::kGeneral,

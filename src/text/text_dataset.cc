@@ -152,6 +152,16 @@ std::vector<int32_t> TokenizeJoined(const TextDataset& dataset, const Tokenizer&
   return tokenizer.Encode(joined, /*add_special=*/true);
 }
 
+std::vector<int32_t> TokenizeDocuments(const TextDataset& dataset, const Tokenizer& tokenizer) {
+  if (tokenizer.Encode("", /*add_special=*/true).empty()) return TokenizeJoined(dataset, tokenizer);
+  std::vector<int32_t> ids;
+  for (const std::string& document : dataset.documents) {
+    const std::vector<int32_t> part = tokenizer.Encode(document, /*add_special=*/true);
+    ids.insert(ids.end(), part.begin(), part.end());
+  }
+  return ids;
+}
+
 DatasetSplit SplitHeldOut(const TextDataset& dataset) {
   DatasetSplit split{{dataset.name, {}}, {dataset.name + " (held out)", {}}};
   const std::vector<std::string>& documents = dataset.documents;

@@ -154,6 +154,15 @@ TEST(TokenizeJoined, IsOneTextWithOneBos) {
   EXPECT_EQ(ids.front(), *tokenizer->bos_id());
 }
 
+TEST(TokenizeDocuments, BeginsEachDocumentWithBos) {
+  const auto tokenizer = Stories();
+  std::vector<int32_t> expected = tokenizer->Encode("One.", true);
+  const std::vector<int32_t> second = tokenizer->Encode("Two.", true);
+  expected.insert(expected.end(), second.begin(), second.end());
+  EXPECT_EQ(TokenizeDocuments({"x", {"One.", "Two."}}, *tokenizer), expected);
+  EXPECT_EQ(std::count(expected.begin(), expected.end(), *tokenizer->bos_id()), 2);
+}
+
 TEST(SplitHeldOut, TakesOneInSixteen) {
   TextDataset dataset{"d", {}};
   for (int i = 0; i < 100; ++i) dataset.documents.push_back(std::to_string(i));
