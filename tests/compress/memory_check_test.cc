@@ -1,0 +1,57 @@
+#include "compress/memory_check.h"
+
+#include <gtest/gtest.h>
+
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+ModelConfig Llama7B() {
+  ModelConfig config;
+  config.hidden_size = 4096;
+  config.intermediate_size = 11008;
+  config.num_layers = config.num_heads = config.num_kv_heads = 32;
+  config.head_dim = 128;
+  config.vocab_size = 32000;
+  config.max_position = 4096;
+  return config;
+}
+
+TEST(EstimateTrainingBytes, HasTheMagnitudeOfItsParts) {
+  const ModelConfig config = Llama7B();
+  RankOptions rank;
+  rank.target_bpw = 1.0;
+  const RankPlan plan = PlanRanks(config, rank);
+  TrainOptions train;
+  train.sequence_tokens = 256;
+  const auto gigabytes = [&](int workers) {
+    return static_cast<double>(EstimateTrainingBytes(config, plan, train, workers)) / 1e9;
+  };
+  // f32: teacher 27, five copies of nearly as many latents 128, one gradient per worker 25 and
+  // activations.
+  EXPECT_GT(gigabytes(1), 170);
+  EXPECT_LT(gigabytes(1), 210);
+  EXPECT_GT(gigabytes(2) - gigabytes(1), 25);
+}
+
+TEST(ExpectMemory, NamesBothNumbersAndTheWayOut) {
+  EXPECT_NO_THROW(ExpectMemory(100, 100));
+  EXPECT_NO_THROW(ExpectMemory(100, std::nullopt));
+  try {
+    ExpectMemory(8'000'000'000, 2'500'000'000);
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory);
+    EXPECT_EQ(error.message(), "training: expected 8.0 GB of free memory, found 2.5 GB");
+    EXPECT_NE(error.suggestion().find("--train-tokens 0"), std::string::npos);
+  }
+}
+
+TEST(AvailableMemoryBytes, IsKnownOnLinux) {
+  ASSERT_TRUE(AvailableMemoryBytes().has_value());
+  EXPECT_GT(*AvailableMemoryBytes(), uint64_t{1} << 20);
+}
+
+}  // namespace
+}  // namespace llmq

@@ -1,0 +1,64 @@
+// The trainer's forward pass against logits of Hugging Face transformers.
+#include "compress/train/trainable_model.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+#include "base/file.h"
+#include "compress/train/load_frame.h"
+
+namespace llmq {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kParity = fs::path(LLMQ_TEST_GOLDEN_DIR) / "parity";
+
+template <typename T>
+std::vector<T> ReadArray(const fs::path& path) {
+  const std::string bytes = ReadTextFile(path);
+  std::vector<T> values(bytes.size() / sizeof(T));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+class Parity : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Parity, LogitsEqualThoseOfTransformers) {
+  const std::string name = GetParam();
+  const bool shipped = name.starts_with("stories260k-");
+  const Checkpoint checkpoint(
+      shipped ? fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / name.substr(12) : kParity / name);
+  const auto tokens = ReadArray<int32_t>(kParity / name / "tokens.i32");
+  const auto expected = ReadArray<float>(kParity / name / "logits.f32");
+  const auto length = static_cast<int64_t>(tokens.size());
+  ASSERT_EQ(expected.size(), tokens.size() * static_cast<size_t>(checkpoint.config().vocab_size));
+
+  const at::NoGradGuard no_grad;
+  const Teacher teacher = LoadTeacher(checkpoint, at::kCPU);
+  const TrainableModel model(checkpoint.config(), length, at::kCPU);
+  const at::Tensor ids = at::tensor(at::ArrayRef<int32_t>(tokens), at::kLong).view({1, length});
+  const at::Tensor logits = model.Forward(teacher.frame, teacher.linears, ids).logits.contiguous();
+  const float* found = logits.data_ptr<float>();
+  double largest = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(found[i]) - expected[i]));
+  }
+  EXPECT_LT(largest, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, Parity,
+                         ::testing::Values("llama-bias-linear", "llama-dynamic", "llama-llama3",
+                                           "llama-yarn", "mistral-window", "stories260k-hf-bf16",
+                                           "stories260k-hf-f16", "stories260k-hf-f32"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace llmq
