@@ -124,6 +124,14 @@ void CheckCompressValues(const CompressArguments& arguments,
     ThrowRange("--output-name", "a file name without '/'", "'" + arguments.output_name + "'",
                "Name the directory with --output-dir");
   }
+  if (arguments.train.tokens > 0 && !arguments.text.calibration_data.empty() &&
+      SameFile(arguments.text.calibration_data, arguments.text.held_out_data)) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        "--held-out-data: expected another file than --calibration-data: a model measured on "
+        "what it was trained on looks better than it is",
+        "Leave out --held-out-data: part of the calibration data is set aside");
+  }
   CheckConflicts(arguments);
 }
 

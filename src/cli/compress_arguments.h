@@ -42,7 +42,7 @@ struct CompressArguments {
 };
 
 // Throws the contract's errors for values out of range: kInvalidBpwRange for --target-bpw,
-// kInvalidArguments for the others. Reads no file.
+// kInvalidArguments for the others.
 void CheckCompressValues(const CompressArguments& arguments,
                          const CompressEnvironment& environment);
 

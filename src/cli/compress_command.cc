@@ -40,6 +40,12 @@ void CheckDestinations(const CompressArguments& arguments, const fs::path& model
   CheckOutputIsNoInput(output, model, arguments.text);
   EnsureWritableDirectory(arguments.output_dir);
   if (!arguments.export_metadata.empty()) {
+    if (fs::weakly_canonical(arguments.export_metadata) == fs::weakly_canonical(output)) {
+      throw Error(ErrorCode::kInvalidArguments,
+                  fmt::format("--export-metadata {}: expected another path than the output's",
+                              arguments.export_metadata),
+                  "Choose another path");
+    }
     CheckOutputIsNoInput(arguments.export_metadata, model, arguments.text);
     const fs::path parent = fs::path(arguments.export_metadata).parent_path();
     EnsureWritableDirectory(parent.empty() ? fs::path(".") : parent);
@@ -103,8 +109,8 @@ void RunCompress(const CompressArguments& arguments, Output& output) {
   }
   const Checkpoint checkpoint(model);  // every header and shape, before hours of work
   const CompressPlan plan = PlanFromCheckpoint(arguments, checkpoint);
-  CheckDestinations(arguments, model);
   ChosenText text = ChooseText(arguments.text);
+  CheckDestinations(arguments, model);
   CheckDiskSpace(arguments.output_dir, plan.file.file_bytes);
 
   CompressOptions options = MakeCompressOptions(arguments, environment);

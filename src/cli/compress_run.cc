@@ -88,10 +88,18 @@ CompressOutcome CompressOnce(const CompressArguments& arguments, const CompressO
   CompressOutcome outcome;
   outcome.report = Compress(options, observer);
   if (arguments.skip_validation) return outcome;
-  QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads, progress);
-  const std::unique_ptr<Model> compressed = meter.Open(options.output);
-  outcome.quality = meter.Measure(*compressed);
-  outcome.quality->coherence = meter.Coherence(*compressed);
+  try {
+    QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads,
+                       progress);
+    const std::unique_ptr<Model> compressed = meter.Open(options.output);
+    outcome.quality = meter.Measure(*compressed);
+    outcome.quality->coherence = meter.Coherence(*compressed);
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                fmt::format("{} (measuring; the compressed file is complete: {})", error.message(),
+                            options.output.string()),
+                error.suggestion());
+  }
   return outcome;
 }
 

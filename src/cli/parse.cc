@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <regex>
 #include <string_view>
 #include <vector>
 
@@ -113,6 +114,24 @@ Error FromParseError(const CLI::App& app, const CLI::ParseError& error) {
                    : help);
 }
 
+// CLI11 takes "" as 0, "010" as 8 and cuts integers that are too large. A script with an unset
+// variable must not train on 0 tokens unnoticed.
+void CheckNumbers(const CLI::App& app) {
+  const CLI::App* command = DeepestCommand(app);
+  for (const CLI::Option* option : command->get_options()) {
+    const bool integer = option->get_type_name() == "INT";
+    if (!integer && option->get_type_name() != "FLOAT") continue;
+    for (const std::string& text : option->results()) {
+      static const std::regex kInteger("[+-]?(0|[1-9][0-9]{0,17})");
+      if (integer ? std::regex_match(text, kInteger) : !text.empty()) continue;
+      throw Error(ErrorCode::kInvalidArguments,
+                  fmt::format("{}: {}: expected {}, found '{}'", FullName(command),
+                              option->get_name(), integer ? "a decimal integer" : "a number", text),
+                  fmt::format("Run '{} --help'", FullName(command)));
+    }
+  }
+}
+
 void AddGlobalOptions(CLI::App& app, ParsedCommandLine& parsed, std::string& format) {
   app.set_help_flag("-h,--help", "Show this message and exit");
   app.set_version_flag("--version", "llm-quantize, version " LLMQ_VERSION,
@@ -192,6 +211,7 @@ ParsedCommandLine ParseCommandLine(std::span<const char* const> arguments) {
 
   try {
     app.parse(static_cast<int>(arguments.size()), arguments.data());
+    CheckNumbers(app);
   } catch (const CLI::CallForHelp&) {
     parsed.text = app.help();
   } catch (const CLI::CallForVersion& version) {

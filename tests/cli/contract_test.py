@@ -321,6 +321,11 @@ class BadArguments(ContractTest):
             ("--train-lr", "0"): "--train-lr",
             ("--train-batch", "0"): "--train-batch",
             ("--seed", "-1"): "--seed",
+            ("--train-tokens", ""): "--train-tokens: expected a decimal integer, found ''",
+            ("--rank", ""): "--rank",
+            ("--rank", "010"): "--rank",
+            ("--rank", "99999999999999999999"): "--rank",
+            ("--target-bpw", ""): "--target-bpw: expected a number, found ''",
             ("--threads", "-1"): "--threads",
             ("-n", "a/b"): "--output-name",
             ("--dry-run", "--dry-run=perhaps"): "--dry-run",
@@ -460,10 +465,8 @@ class BadFiles(ContractTest):
         for name, (code, part) in cases.items():
             for option in ("--calibration-data", "--held-out-data"):
                 self.assert_fails(["littlebit", "validate", model, path, option, self.work / name], code, part)
-            # compress makes the output directory before it reads text
-            result = run(self.compress(model, "--target-bpw", "2", "--calibration-data", self.work / name))
-            self.assertEqual(result.returncode, code, result.stderr)
-            self.assertEqual(self.left_over(), [])
+            self.assert_fails(self.compress(model, "--target-bpw", "2", "--calibration-data", self.work / name), code, part)
+            self.assertFalse(self.out.exists())
         self.assert_fails(["littlebit", "validate", model, path, "--benchmark", "arc", "--benchmark-data",
                            self.work / "none.jsonl"], 3, "none.jsonl")
 
@@ -480,6 +483,11 @@ class BadFiles(ContractTest):
         self.assert_fails([*compress, "-o", self.work, "-n", "linked.littlebit"], 2, "overwrite the input")
         self.assert_fails([*compress, "-o", self.out, "--export-metadata", model.path / "config.json"], 2,
                           "overwrite the input")
+        self.assert_fails([*compress, "-o", self.out, "-n", "x.json", "--export-metadata", f"{self.out}/./x.json"], 2,
+                          "another path")
+        text = self.work / "text.txt"
+        text.write_text("some words")
+        self.assert_fails([*compress, "--calibration-data", text, "--held-out-data", text], 2, "another file")
         self.assert_fails([*compress, "--resume", self.work / "nowhere"], 7, "nowhere")
         self.assertEqual((self.work / "file").read_text(), "kept")
 
