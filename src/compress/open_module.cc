@@ -28,7 +28,7 @@ std::vector<std::filesystem::path> Candidates() {
   std::error_code failure;
   const auto folder = std::filesystem::read_symlink("/proc/self/exe", failure).parent_path();
   return {folder / kCompressorFileName, folder / "../lib" / kCompressorFileName,
-          folder / "../lib/llm-quantize" / kCompressorFileName};
+          folder / LLMQ_MODULE_FROM_BIN / kCompressorFileName};
 }
 
 [[noreturn]] void ThrowUnopened(const std::string& found) {

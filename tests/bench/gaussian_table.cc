@@ -1,8 +1,8 @@
 // Measures Dual-SVID's relative error at exact bits per weight: the table of the replication notes.
 //
-// Not a test: at full size it takes minutes. Without a file: one Gaussian matrix, the worst case, which has no
-// structure to compress. With --safetensors: every 2-D tensor of the file, with mean and each error. The numbers
-// belong in docs/testing.md.
+// Not a test: at full size it takes minutes. Without a file: one Gaussian matrix, the worst case,
+// which has no structure to compress. With --safetensors: every 2-D tensor of the file, with mean
+// and each error. The numbers belong in docs/testing.md.
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "compress/factorize/factorize_layer.h"
 #include "compress/torch_bridge.h"
-#include "base/thread_pool.h"
 #include "formats/safetensors.h"
 #include "llmq/bit_budget.h"
 #include "llmq/error.h"
@@ -79,7 +79,10 @@ class MatrixTable {
   double svd_seconds_ = 0;
 };
 
-void PrintHeader() { fmt::print("{:>8} {:>8} {:>6} {:>6} {:>10} {:>8}\n", "target", "BPW", "rank", "paths", "error", "seconds"); }
+void PrintHeader() {
+  fmt::print("{:>8} {:>8} {:>6} {:>6} {:>10} {:>8}\n", "target", "BPW", "rank", "paths", "error",
+             "seconds");
+}
 
 void RunGaussian(const TableOptions& options) {
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(options.seed);
@@ -95,8 +98,8 @@ void RunGaussian(const TableOptions& options) {
     }
     const auto start = std::chrono::steady_clock::now();
     const double error = table.ErrorAt(shape);
-    fmt::print("{:>8} {:>8.4f} {:>6} {:>6} {:>10.4f} {:>8.1f}\n", bpw, LittleBitBpw(shape), shape.rank,
-               shape.paths, error, Seconds(start));
+    fmt::print("{:>8} {:>8.4f} {:>6} {:>6} {:>10.4f} {:>8.1f}\n", bpw, LittleBitBpw(shape),
+               shape.rank, shape.paths, error, Seconds(start));
   }
 }
 
