@@ -18,6 +18,8 @@ struct Parameter {
   std::string name;  // "model.layers.0.self_attn.q_proj.path0.v", or a norm's or bias's tensor name
   at::Tensor value;  // f32, on the device
   bool is_latent = false;   // its sign is what the forward pass sees
+  double rate = 1;          // factor on the learning rate
+  double rate = 1;          // of its learning rate to the run's
   at::Tensor first_moment;  // of AdamW, same shape
   at::Tensor second_moment;
 };
@@ -42,7 +44,9 @@ class Student {
   at::Tensor Find(const std::string& name) const;
 
  private:
-  void Add(std::string name, const at::Tensor& value, bool is_latent, at::Device device);
+  void AddLatent(std::string name, const at::Tensor& value, at::Device device);
+  void AddScale(std::string name, const at::Tensor& value, at::Device device);
+  void Add(std::string name, const at::Tensor& value, double rate, at::Device device);
   void AddFrame(const ModelConfig& config, const FrameWeights& frame, at::Device device);
   size_t FirstOf(size_t linear, size_t path) const;  // parameter index of v; then u, g, h, l
 

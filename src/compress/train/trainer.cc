@@ -88,13 +88,15 @@ Trainer::MicroBatch Trainer::Differentiate(const at::Tensor& tokens,
 void Trainer::Update(Parameter& parameter, const at::Tensor& gradient, double learning_rate) const {
   const at::NoGradGuard no_grad;
   if (parameter.is_latent) gradient.mul_(SurrogateGradient(parameter.value, options_.surrogate));
+  learning_rate *= parameter.rate;
   const double step = static_cast<double>(losses_.size() + 1);
   parameter.first_moment.mul_(kBeta1).add_(gradient, 1 - kBeta1);
   parameter.second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
   const double correction1 = 1 - std::pow(kBeta1, step);
   const double correction2 = std::sqrt(1 - std::pow(kBeta2, step));
   const at::Tensor denominator = parameter.second_moment.sqrt().div_(correction2).add_(kEpsilon);
-  parameter.value.addcdiv_(parameter.first_moment, denominator, -learning_rate / correction1);
+  parameter.value.addcdiv_(parameter.first_moment, denominator,
+                           -learning_rate * parameter.rate / correction1);
 }
 
 double Trainer::Step() {
