@@ -11,16 +11,6 @@ namespace llmq {
 namespace {
 
 constexpr size_t kTensorsPerPath = 5;
-// Scales are as large as the weights of the model happen to be, and an AdamW step does not depend
-// on the gradient's size; so theirs is relative to their own root mean square. Measured on
-// stories-19m, 1.0 BPW, 20 steps: perplexity 19.5 with the plain rate (a factor of 6 here), 18.6
-// with 4 times, 18.2 with 10 times that.
-constexpr double kScaleRate = 60;
-
-double RootMeanSquare(const at::Tensor& tensor) {
-  return tensor.norm().item<double>() / std::sqrt(static_cast<double>(tensor.numel()));
-}
-
 // Only the sign of a latent counts, so its size is free. The surrogate's slope is above 1 % of its
 // peak for |x| < 0.03, and Adam moves a latent by at most about the learning rate per step: at this
 // size training can reach the signs that it wants to flip. Measured on stories-19m:
@@ -80,12 +70,11 @@ void Student::AddScale(std::string name, const at::Tensor& value, at::Device dev
   Add(std::move(name), value, RootMeanSquare(value) / kLatentRms, device);
 }
 
-void Student::Add(std::string name, const at::Tensor& value, Kind kind, at::Device device) {
+void Student::Add(std::string name, const at::Tensor& value, double rate, at::Device device) {
   const at::Tensor copy =
       value.to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
-  const double rate = kind == Kind::kScale ? kScaleRate * RootMeanSquare(copy) : 1.0;
-  parameters_.push_back({std::move(name), copy, kind == Kind::kLatent, rate, at::zeros_like(copy),
-                         at::zeros_like(copy)});
+  parameters_.push_back(
+      {std::move(name), copy, false, rate, at::zeros_like(copy), at::zeros_like(copy)});
 }
 
 size_t Student::FirstOf(size_t linear, size_t path) const {

@@ -18,7 +18,6 @@ struct Parameter {
   std::string name;  // "model.layers.0.self_attn.q_proj.path0.v", or a norm's or bias's tensor name
   at::Tensor value;  // f32, on the device
   bool is_latent = false;   // its sign is what the forward pass sees
-  double rate = 1;          // factor on the learning rate
   double rate = 1;          // of its learning rate to the run's
   at::Tensor first_moment;  // of AdamW, same shape
   at::Tensor second_moment;

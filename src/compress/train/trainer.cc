@@ -88,7 +88,6 @@ Trainer::MicroBatch Trainer::Differentiate(const at::Tensor& tokens,
 void Trainer::Update(Parameter& parameter, const at::Tensor& gradient, double learning_rate) const {
   const at::NoGradGuard no_grad;
   if (parameter.is_latent) gradient.mul_(SurrogateGradient(parameter.value, options_.surrogate));
-  learning_rate *= parameter.rate;
   const double step = static_cast<double>(losses_.size() + 1);
   parameter.first_moment.mul_(kBeta1).add_(gradient, 1 - kBeta1);
   parameter.second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
