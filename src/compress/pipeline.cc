@@ -225,7 +225,9 @@ class Pipeline {
         static_cast<int64_t>(missing.size()),
         [&](int64_t i) { FactorizeOne(static_cast<size_t>(missing[static_cast<size_t>(i)])); },
         watcher);
-    if (!complete) ThrowStopped(fmt::format("{} of {} layers", done, layer_count()));
+    if (!complete || observer_.StopRequested()) {
+      ThrowStopped(fmt::format("{} of {} layers", done, layer_count()));
+    }
     observer_.EndStage();
     report_.factorize_seconds = SecondsSince(start);
   }

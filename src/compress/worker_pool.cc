@@ -37,22 +37,7 @@ bool WorkerPool::Run(int64_t count, const std::function<void(int64_t)>& task,
   work_.notify_all();
   while (next_ < limit_ || running_ > 0 || !finished_.empty()) {
     if (finished_.empty()) ended_.wait_for(lock, kStopPollInterval);
-    while (!finished_.empty()) {
-      const int64_t index = finished_.front();
-      finished_.pop_front();
-      if (!watcher.done) continue;
-      lock.unlock();
-      try {
-        watcher.done(index);
-      } catch (...) {
-        lock.lock();
-        limit_ = next_;
-        ended_.wait(lock, [this] { return running_ == 0; });  // tasks borrow from our caller
-        finished_.clear();
-        throw;
-      }
-      lock.lock();
-    }
+    if (!finished_.empty()) ShowOne(lock, watcher);
     if (watcher.keep_going && !watcher.keep_going()) limit_ = next_;
   }
   task_ = nullptr;
@@ -60,11 +45,32 @@ bool WorkerPool::Run(int64_t count, const std::function<void(int64_t)>& task,
   return limit_ == count;
 }
 
+void WorkerPool::ShowOne(std::unique_lock<std::mutex>& lock, const Watcher& watcher) {
+  const int64_t index = finished_.front();
+  finished_.pop_front();
+  work_.notify_one();
+  if (!watcher.done) return;
+  lock.unlock();
+  try {
+    watcher.done(index);
+    lock.lock();
+  } catch (...) {
+    lock.lock();
+    limit_ = next_;
+    ended_.wait(lock, [this] { return running_ == 0; });  // tasks borrow from our caller
+    finished_.clear();
+    throw;
+  }
+}
+
 void WorkerPool::WorkerLoop() {
   std::unique_lock lock(mutex_);
   at::set_num_threads(1);
   while (true) {
-    work_.wait(lock, [this] { return stopping_ || next_ < limit_; });
+    // Workers do not run ahead of the watcher: a stop takes effect soon, and no results pile up.
+    work_.wait(lock, [this] {
+      return stopping_ || (next_ < limit_ && finished_.size() < threads_.size());
+    });
     if (stopping_) return;
     const int64_t index = next_++;
     ++running_;

@@ -38,6 +38,7 @@ class WorkerPool {
   bool Run(int64_t count, const std::function<void(int64_t)>& task, const Watcher& watcher = {});
 
  private:
+  void ShowOne(std::unique_lock<std::mutex>& lock, const Watcher& watcher);
   void WorkerLoop();
   void RunTask(int64_t index);
 

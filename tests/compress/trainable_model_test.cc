@@ -54,8 +54,8 @@ INSTANTIATE_TEST_SUITE_P(Goldens, Parity,
                          ::testing::Values("llama-bias-linear", "llama-dynamic", "llama-llama3",
                                            "llama-yarn", "mistral-window", "stories260k-hf-bf16",
                                            "stories260k-hf-f16", "stories260k-hf-f32"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& golden) {
+                           std::string name = golden.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
