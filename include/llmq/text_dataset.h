@@ -32,12 +32,12 @@ TextDataset BuiltInHeldOutText();  // no overlap with the training text
 // English words that the coherence measure knows: lower case, one per line, sorted.
 std::string_view BuiltInWords();
 
-// Tokens of all documents joined with "\n\n" (the way the papers evaluate WikiText-2), BOS once if the
-// tokenizer adds it.
+// Tokens of all documents joined with "\n\n" (the way the papers evaluate WikiText-2), BOS once if
+// the tokenizer adds it.
 std::vector<int32_t> TokenizeJoined(const TextDataset& dataset, const Tokenizer& tokenizer);
 
-// Tokens of all documents one after the other, each begun with BOS, as models see documents when they
-// are trained. As TokenizeJoined where the tokenizer adds no BOS.
+// Tokens of all documents one after the other, each begun with BOS, as models see documents when
+// they are trained. As TokenizeJoined where the tokenizer adds no BOS.
 std::vector<int32_t> TokenizeDocuments(const TextDataset& dataset, const Tokenizer& tokenizer);
 
 // Every k-th document (at least one) set aside: {training, held out}. Used when the user gives one

@@ -1,7 +1,7 @@
 #include "compress/fingerprint.h"
 
-#include <torch/version.h>
 #include <fmt/core.h>
+#include <torch/version.h>
 
 #include "base/bytes.h"
 
