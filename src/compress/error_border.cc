@@ -31,7 +31,7 @@ CompressReport CompressConvertingErrors(const CompressOptions& options,
     const std::string what = error.what_without_backtrace();
     // The CPU allocator of LibTorch reports a failed allocation as a plain c10::Error.
     if (what.find("can't allocate memory") != std::string::npos) throw OutOfMemory(what);
-    throw Error(ErrorCode::kGeneral, "compress: LibTorch: " + what, "Run with --debug for details");
+    throw Error(ErrorCode::kGeneral, "compress: LibTorch: " + what);
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kGeneral, std::string("compress: ") + error.what());
   }
