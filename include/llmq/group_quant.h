@@ -20,7 +20,7 @@ struct GroupQuantShape {
   int bits = 8;  // 8 or 4
 };
 
-int64_t GroupSize(int bits);                               // 64 or 32 values
+constexpr int64_t GroupSize(int bits) { return bits == 8 ? 64 : 32; }  // values
 int64_t GroupQuantRowBytes(const GroupQuantShape& shape);  // codes, then scales; a multiple of 2
 int64_t GroupQuantBytes(const GroupQuantShape& shape);     // rows * row bytes
 

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include "compress/train/micro_batch.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -13,8 +14,6 @@ namespace {
 constexpr int64_t kBytesPerValue = 4;  // everything is f32
 // Of a trained value: itself, its sign, two moments, and the sum of its gradients.
 constexpr int64_t kCopiesOfParameter = 5;
-// Micro-batches hold 512 tokens, or one sequence if that is longer.
-constexpr int64_t kMicroBatchTokens = 512;
 
 int64_t TableValues(const ModelConfig& config) {
   const int64_t one = config.vocab_size * config.hidden_size;
@@ -44,7 +43,7 @@ uint64_t EstimateTrainingBytes(const ModelConfig& config, const RankPlan& plan,
     const LittleBitShape& shape = layer.shape;
     latents += shape.paths * (shape.rank + 1) * (shape.d_in + shape.d_out);
   }
-  const int64_t micro_tokens = std::max(options.sequence_tokens, kMicroBatchTokens);
+  const int64_t micro_tokens = MicroBatchSequences(options) * options.sequence_tokens;
   const int64_t per_worker = latents + micro_tokens * ActivationsPerToken(config, plan);
   const int64_t teacher = plan.body_weights + 2 * TableValues(config);  // with the student's table
   return static_cast<uint64_t>(kBytesPerValue *

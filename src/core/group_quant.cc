@@ -63,8 +63,6 @@ void QuantizeRow(const GroupQuantShape& shape, std::span<const float> row, std::
 
 }  // namespace
 
-int64_t GroupSize(int bits) { return bits == 8 ? 64 : 32; }
-
 int64_t GroupQuantRowBytes(const GroupQuantShape& shape) {
   return CodeBytes(shape) + GroupsPerRow(shape) * 2;
 }

@@ -28,6 +28,11 @@ struct SignBits {
 enum class DenseType { kF32, kF16, kBF16 };
 inline constexpr int kNumDenseTypes = 3;
 
+// Values that share a scale in grouped rows of 8- and 4-bit codes: llmq/group_quant.h, which this
+// module may not include; runtime/linear.cc, which sees both, checks that they agree.
+template <int bits>
+inline constexpr int64_t kGroupValues = bits == 8 ? 64 : 32;
+
 // y[t, i] = sum_j x[t, j] w(i, j) for t in [0, tokens), i in [0, outputs).
 struct MatrixProduct {
   const float* x;  // [tokens, depth] f32, rows x_stride apart

@@ -187,7 +187,7 @@ __m512 GroupSum4(const std::byte* codes, const float* x, int64_t n) {
 template <int bits>
 void GroupDot(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x, int64_t begin,
               int64_t end, float* y) noexcept {
-  constexpr int64_t kGroup = bits == 8 ? 64 : 32;
+  constexpr int64_t kGroup = kGroupValues<bits>;
   const int64_t groups = (cols + kGroup - 1) / kGroup;
   for (int64_t i = begin; i < end; ++i) {
     const std::byte* row = w + i * row_bytes;

@@ -83,7 +83,7 @@ float Code(const std::byte* row, int64_t j) {
 template <int bits>
 void GroupDot(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x, int64_t begin,
               int64_t end, float* y) noexcept {
-  constexpr int64_t kGroup = bits == 8 ? 64 : 32;
+  constexpr int64_t kGroup = kGroupValues<bits>;
   for (int64_t i = begin; i < end; ++i) {
     const std::byte* row = w + i * row_bytes;
     const int64_t groups = (cols + kGroup - 1) / kGroup;

@@ -16,6 +16,8 @@ constexpr int64_t kTile = 64;  // outputs per tile; a multiple of 8
 // Fewer multiplications than this are done before other threads are awake.
 constexpr int64_t kWorthThreads = 1 << 16;
 
+static_assert(kGroupValues<8> == GroupSize(8) && kGroupValues<4> == GroupSize(4));
+
 SignBits Bits(const SignMatrixView& view) { return {view.bytes.data(), view.rows, view.cols}; }
 
 template <typename T>

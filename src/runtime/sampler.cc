@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 
+#include "base/random.h"
 #include "llmq/model.h"
 
 namespace llmq {
@@ -33,11 +34,7 @@ int32_t Largest(std::span<const float> logits) {
 
 // Uniform in [0, 1), 53 bits.
 double NextUniform(uint64_t& state) {
-  state += 0x9e3779b97f4a7c15u;
-  uint64_t mixed = state;
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
-  return static_cast<double>((mixed ^ (mixed >> 31)) >> 11) * 0x1.0p-53;
+  return static_cast<double>(NextRandom(state) >> 11) * 0x1.0p-53;
 }
 
 // How many of the sorted candidates it takes to reach top_p of their total.

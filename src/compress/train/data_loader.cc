@@ -4,20 +4,9 @@
 #include <numeric>
 #include <utility>
 
+#include "base/random.h"
+
 namespace llmq {
-namespace {
-
-// splitmix64 (Steele, Lea, Flood 2014): the same order on every machine.
-uint64_t NextRandom(uint64_t& state) {
-  state += 0x9e3779b97f4a7c15u;
-  uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
-}  // namespace
-
 DataLoader::DataLoader(std::vector<int32_t> tokens, int64_t sequence_tokens,
                        int64_t batch_sequences, uint64_t seed)
     : tokens_(std::move(tokens)),

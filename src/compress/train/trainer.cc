@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "compress/train/distill_loss.h"
+#include "compress/train/micro_batch.h"
 #include "compress/train/sign_ste.h"
 #include "llmq/error.h"
 
@@ -16,15 +17,6 @@ namespace {
 constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.999;
 constexpr double kEpsilon = 1e-8;
-// Sequences of a micro-batch hold about this many tokens: enough rows to keep a matrix product
-// busy, few enough that a batch feeds several workers. A constant, because sums must not depend on
-// the machine.
-constexpr int64_t kMicroBatchTokens = 512;
-
-int64_t MicroBatchSequences(const TrainOptions& options) {
-  return std::clamp<int64_t>(kMicroBatchTokens / options.sequence_tokens, 1,
-                             options.batch_sequences);
-}
 
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
