@@ -18,5 +18,5 @@ function(llmq_add_test name)
   target_compile_definitions(${name} PRIVATE
     LLMQ_TEST_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden"
     LLMQ_TEST_MODEL_DIR="${PROJECT_SOURCE_DIR}/models")
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()

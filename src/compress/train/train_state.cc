@@ -50,7 +50,9 @@ void Trainer::Load(const std::filesystem::path& path) {
     });
   }
   losses_.resize(losses.size() / sizeof(double));
-  std::memcpy(losses_.data(), losses.data(), losses_.size() * sizeof(double));
+  if (!losses_.empty()) {  // before the first step there are none
+    std::memcpy(losses_.data(), losses.data(), losses_.size() * sizeof(double));
+  }
   for (const Parameter& parameter : student_.parameters()) {
     VisitTensors(parameter, [&](const std::string& name, const at::Tensor& tensor) {
       const at::Tensor cpu = at::empty(tensor.sizes(), at::kFloat);
