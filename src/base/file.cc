@@ -109,8 +109,12 @@ void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::Commit() {
+void AtomicFile::Flush() {
   if (fsync(fd_) != 0) ThrowWriteError(path_);
+}
+
+void AtomicFile::Commit() {
+  Flush();
   close(fd_);
   fd_ = -1;
   if (rename(temporary_.c_str(), path_.c_str()) != 0) {

@@ -53,6 +53,9 @@ class AtomicFile {
   void Append(std::string_view text);
   // Overwrites bytes already appended; the position for Append stays at the end.
   void WriteAt(uint64_t offset, std::span<const std::byte> bytes);
+  // Everything appended is on the disk: what could fail for lack of space has failed. For several
+  // files that shall appear together, before the first Commit().
+  void Flush();
   // Flushes to the disk and renames onto path(). Must be the last call.
   void Commit();
 

@@ -7,12 +7,15 @@
 
 namespace llmq {
 
+bool HasControlCharacters(std::string_view name) {
+  return std::any_of(name.begin(), name.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f;
+  });
+}
+
 bool IsAllowedName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxNameBytes &&
-         std::none_of(name.begin(), name.end(), [](char c) {
-           const auto byte = static_cast<unsigned char>(c);
-           return byte < 0x20 || byte == 0x7f;
-         });
+  return !name.empty() && name.size() <= kMaxNameBytes && !HasControlCharacters(name);
 }
 
 bool IsPlainFileName(std::string_view name) {

@@ -16,6 +16,8 @@ inline constexpr size_t kMaxDimensions = 8;
 // Elements times the widest type, and sums over a model, stay below 2^63.
 inline constexpr uint64_t kMaxElements = uint64_t{1} << 56;
 
+bool HasControlCharacters(std::string_view name);
+
 // 1 to 1024 bytes without control characters: names end up in messages on a terminal.
 bool IsAllowedName(std::string_view name);
 
