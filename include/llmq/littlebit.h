@@ -56,8 +56,10 @@ inline constexpr int64_t kArrayAlignment =
 // Bytes of a layer's payload, padding included: the one definition of a compressed layer's size.
 // Precondition: positive dimensions below 2^31, paths 1 or 2.
 int64_t LittleBitPayloadBytes(const LittleBitShape& shape);
+// The same without the zeros behind the last array.
+int64_t LittleBitArrayBytes(const LittleBitShape& shape);
 
-// Views into `payload`, which must be LittleBitPayloadBytes(shape) long, 2-byte aligned, and
+// Views into `payload`, which must be at least LittleBitArrayBytes(shape) long, 2-byte aligned, and
 // outlive them.
 std::vector<LittleBitPathView> ViewLittleBitPaths(const LittleBitShape& shape,
                                                   std::span<const std::byte> payload);

@@ -1,8 +1,8 @@
-// The .littlebit file, version 1: everything needed to run a compressed model, in one mappable
-// file.
+// A compressed model in one mappable file with everything needed to run it: .littlebit, version 1,
+// or the same in a GGUF container ("gguf-ext").
 //
-// docs/format/littlebit.md describes every byte. This header is what the rest of the program sees
-// of it.
+// docs/format/littlebit.md and docs/format/gguf.md describe every byte. This header is what the
+// rest of the program sees of them.
 #ifndef LLMQ_LITTLEBIT_FILE_H_
 #define LLMQ_LITTLEBIT_FILE_H_
 
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "llmq/checkpoint.h"
+#include "llmq/gguf.h"
 #include "llmq/group_quant.h"
 #include "llmq/littlebit.h"
 #include "llmq/tensor.h"
@@ -41,6 +42,8 @@ struct LittleBitMetadata {
   int embedding_bits = 8;
 };
 
+enum class LittleBitContainer { kNative, kGguf };
+
 enum class StorageKind : uint32_t {
   kFile = 1,
   kMetadata = 2,
@@ -59,8 +62,9 @@ struct LittleBitSection {
   int64_t paths = 0;           // kLittleBit only
   int bits = 0;                // kGroupQuant only
   double relative_error = 0;   // kLittleBit: ||W - W'|| / ||W|| (Frobenius) of the stored factors
-  uint64_t offset = 0;         // in the file
+  uint64_t offset = 0;         // in a .littlebit file; 0 in a GGUF file
   uint64_t checksum = 0;       // XXH64 of data
+  // In a GGUF file, kLittleBit data lacks the zeros behind the last array of the payload.
   std::span<const std::byte> data;
 
   LittleBitShape littlebit_shape() const { return {shape[0], shape[1], rank, paths}; }
@@ -69,8 +73,9 @@ struct LittleBitSection {
 
 class LittleBitFile {
  public:
-  // Checks header, directory and every size before taking memory; section checksums are verified by
-  // Verify(). Throws Error{kModelNotFound} or Error{kGeneral} ("path: section: expected ..., found
+  // The container is told by the file's first bytes. Checks header, directory and every size before
+  // taking memory; section checksums are verified by Verify(). Throws Error{kModelNotFound} or
+  // Error{kGeneral} ("path: section: expected ..., found
   // ...").
   explicit LittleBitFile(const std::filesystem::path& path);
   ~LittleBitFile();
@@ -84,8 +89,9 @@ class LittleBitFile {
   std::span<const LittleBitSection> sections() const;  // in file order
   const LittleBitSection* Find(std::string_view name) const;
 
+  LittleBitContainer container() const;
   uint64_t file_bytes() const;
-  int64_t body_bytes() const;    // sections of kind kLittleBit with their padding
+  int64_t body_bytes() const;    // sections of kind kLittleBit
   int64_t body_weights() const;  // weights those sections stand for
   double body_bpw() const;
   // Reads everything once. Throws Error{kGeneral} naming the first section whose checksum is wrong,
@@ -101,6 +107,9 @@ class LittleBitFile {
 
 // True if the file exists and begins with the .littlebit magic.
 bool LooksLikeLittleBit(const std::filesystem::path& path);
+// True if LittleBitFile is what opens it: .littlebit, or GGUF with the key littlebit.version. A
+// GGUF file that is damaged throws as GgufFile does.
+bool HoldsLittleBit(const std::filesystem::path& path);
 
 // Streams sections to a temporary file and renames it when finished. Sections appear in the order
 // added.
@@ -125,6 +134,14 @@ class LittleBitWriter {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Writes the same model as a .littlebit file: the bytes from which a gguf-ext file was made.
+uint64_t WriteLittleBit(const LittleBitFile& file, const std::filesystem::path& path);
+// Writes it as GGUF: standard tensor types, littlebit.* keys, architecture "littlebit-llama".
+// `model_keys` are put behind them: what llama.cpp's tools show of a model. Both return the file's
+// bytes and throw Error{kGeneral} if it cannot be written.
+uint64_t WriteGgufExt(const LittleBitFile& file, const std::filesystem::path& path,
+                      std::span<const GgufKey> model_keys);
 
 // One section that a file is going to have: what the Add function of its kind needs, but for the
 // bytes.

@@ -12,7 +12,7 @@ namespace llmq {
 
 enum class RopeScalingKind { kNone, kLinear, kDynamic, kLlama3, kYarn };
 
-// Rotary position embedding; the pairs are (i, i + head_dim/2), the Hugging Face convention.
+// Rotary position embedding.
 struct RopeConfig {
   double theta = 10000.0;
   RopeScalingKind scaling = RopeScalingKind::kNone;
@@ -24,6 +24,10 @@ struct RopeConfig {
   double beta_slow = 1.0;            // yarn
   double attention_factor = 0;       // yarn; 0 means 0.1 ln(factor) + 1
   bool truncate = true;              // yarn: ramp borders rounded to whole dimensions
+  // Which values of a head turn together: (i, i + head_dim/2), Hugging Face's convention, or
+  // (2i, 2i + 1), that of llama GGUF files. config.json cannot say it.
+  bool interleaved = false;
+  std::vector<float> frequency_factors;  // GGUF: [head_dim/2] divisors of the frequencies, or empty
 };
 
 struct ModelConfig {

@@ -85,7 +85,8 @@ KINDS = {
 
 
 def count_of(kind):
-    return 16384 if kind in ("gaussian", "cubed") else 2048
+    # In block 524 of the Gaussian row the last sweep of Q3_K's search changes a code, which is rare.
+    return {"gaussian": 528 * 256, "cubed": 16384}.get(kind, 2048)
 
 
 def row(kind):
@@ -167,7 +168,7 @@ def golden_of_type(ggml, type_id, rows):
         data = ggml.quantize(type_id, values)
         finite = "finite" if ggml.finite(type_id, data) else "infinite"
         golden["rows"][kind] = f"{fnv1a(data)} {fnv1a(ggml.dequantize(type_id, data))} {finite}"
-        if kind == "gaussian" and ggml.traits(type_id).block_values > 1:
+        if kind == "gaussian":
             golden["first_gaussian_block"] = data[:block_bytes].hex()
     random = Random(1000 + type_id)
     noise = struct.pack("<1024Q", *(random.next() for _ in range(1024)))

@@ -161,12 +161,9 @@ fs::path ResolveModelDirectory(const std::string& model) {
 }
 
 fs::path OutputPath(const CompressArguments& arguments) {
-  fs::path name = arguments.output_name.empty() ? ModelName(arguments.model) + ".littlebit"
-                                                : arguments.output_name;
-  // The ".5bpw" of "model-0.5bpw" is no extension: extensions do not begin with a digit.
-  const std::string extension = name.extension().string();
-  if (extension.size() < 2 || (extension[1] >= '0' && extension[1] <= '9')) name += ".littlebit";
-  return fs::path(arguments.output_dir) / name;
+  return fs::path(arguments.output_dir) /
+         OutputFileName(ModelName(arguments.model), arguments.output_name,
+                        OutputFormatFromName(arguments.format), arguments.gguf);
 }
 
 void CheckOutputIsNoInput(const fs::path& output, const fs::path& model_directory,

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "cli/environment.h"
+#include "cli/gguf_options.h"
 #include "cli/text_choice.h"
 #include "llmq/compress.h"
 
@@ -22,6 +23,7 @@ struct CompressArguments {
   std::optional<int64_t> rank;
   std::optional<double> quality_threshold;  // percent
   std::string format = "littlebit";
+  GgufArguments gguf;
   std::string output_dir = ".";
   std::string output_name;  // empty: from the model's name
   TextArguments text;
@@ -49,7 +51,8 @@ void CheckCompressValues(const CompressArguments& arguments,
 // MODEL as a local directory. Throws Error{kModelNotFound}, with advice for a Hub ID.
 std::filesystem::path ResolveModelDirectory(const std::string& model);
 
-// Where the compressed model goes: output_dir / (output_name or "<ModelName>.littlebit").
+// Where the compressed model goes: output_dir / (output_name or "<ModelName>.littlebit", ".gguf",
+// "-lossy-Q4_K_M.gguf").
 std::filesystem::path OutputPath(const CompressArguments& arguments);
 
 // Throws Error{kInvalidArguments} if `output` is one of the files that the command reads: those in

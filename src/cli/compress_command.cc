@@ -15,6 +15,7 @@
 #include "cli/compress_arguments.h"
 #include "cli/compress_plan.h"
 #include "cli/compress_run.h"
+#include "cli/gguf_options.h"
 #include "cli/human_units.h"
 #include "llmq/checkpoint.h"
 #include "llmq/error.h"
@@ -25,13 +26,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void RefuseGguf(const std::string& format) {
-  if (format == "littlebit") return;
-  throw Error(
-      ErrorCode::kUnsupportedConversion,
-      fmt::format("--format {}: GGUF output is not built in yet; it comes with the GGUF writer",
-                  format),
-      "Use --format littlebit");
+// What could fail in the conversion fails before the work. Returns bytes of disk that it will need.
+uint64_t CheckConversion(const CompressArguments& arguments, const ModelFiles& files,
+                         const ModelConfig& config) {
+  if (arguments.format != "gguf-lossy") return 0;
+  const LossyOptions options = MakeLossyOptions(arguments.gguf, arguments.threads);
+  if (arguments.quality_threshold && options.max_shard_bytes > 0) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--quality-threshold and --max-shard-size: expected only one of them",
+                "Leave out --max-shard-size and split the file with llama-gguf-split");
+  }
+  if (!arguments.export_metadata.empty()) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--export-metadata and --format gguf-lossy: expected only one of them: that file "
+                "has no factors",
+                "Compress to littlebit, export with 'info', then convert");
+  }
+  return PlannedGgufLossyBytes(files, config, options, arguments.model);
 }
 
 // The places that will be written. Creates the directories.
@@ -99,7 +110,6 @@ void RunCompress(const CompressArguments& arguments, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
   const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
   CheckCompressValues(arguments, environment);
-  RefuseGguf(arguments.format);
   const fs::path model = ResolveModelDirectory(arguments.model);
   if (arguments.dry_run) {
     const CompressPlan plan = PlanFromDirectory(arguments, model);
@@ -108,10 +118,11 @@ void RunCompress(const CompressArguments& arguments, Output& output) {
     return;
   }
   const Checkpoint checkpoint(model);  // every header and shape, before hours of work
+  const uint64_t gguf_bytes = CheckConversion(arguments, checkpoint.files(), checkpoint.config());
   const CompressPlan plan = PlanFromCheckpoint(arguments, checkpoint);
   ChosenText text = ChooseText(arguments.text);
   CheckDestinations(arguments, model);
-  CheckDiskSpace(arguments.output_dir, plan.file.file_bytes);
+  CheckDiskSpace(arguments.output_dir, plan.file.file_bytes + gguf_bytes);
 
   CompressOptions options = MakeCompressOptions(arguments, environment);
   options.training_text = std::move(text.training);
@@ -154,6 +165,7 @@ void AddContractOptions(CLI::App& app, CompressArguments& a) {
       ->type_name("TEXT")
       ->capture_default_str()
       ->check(CLI::IsMember({"littlebit", "gguf-ext", "gguf-lossy"}).description(""));
+  AddGgufOptions(app, a.gguf);
   app.add_option("-o,--output-dir", a.output_dir, "Output directory")
       ->type_name("PATH")
       ->capture_default_str();

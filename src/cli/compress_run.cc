@@ -44,7 +44,14 @@ class TryFile {
 
 // "m.littlebit" -> "m.try-0.3000.littlebit": beside the output, so that delivering it is a rename.
 fs::path TryPath(const fs::path& output, double bpw) {
-  return output.parent_path() / fmt::format("{}.try-{:.4f}.littlebit", output.stem().string(), bpw);
+  return output.parent_path() /
+         fmt::format("{}.try-{:.4f}{}", output.stem().string(), bpw, output.extension().string());
+}
+
+// Where the .littlebit file is while `output` is made of it.
+fs::path NativePath(const fs::path& output, OutputFormat format) {
+  if (format == OutputFormat::kLittleBit) return output;
+  return fs::path(output).concat(".littlebit");
 }
 
 // Checkpoints live in subdirectories named after the output: a try resumes only if it left one.
@@ -55,6 +62,31 @@ bool HasCheckpoint(const fs::path& directory, const fs::path& output) {
     if (entry.path().filename().string().starts_with(name)) return true;
   }
   return false;
+}
+
+// Compresses to options.output in the format asked for. A GGUF file is made from a .littlebit file
+// beside it, which stays if that fails: hours of work are not thrown away.
+CompressReport CompressTo(const CompressArguments& arguments, const CompressOptions& options,
+                          CommandObserver& observer, Progress& progress) {
+  const OutputFormat format = OutputFormatFromName(arguments.format);
+  if (format == OutputFormat::kLittleBit) return Compress(options, observer);
+  CompressOptions native = options;
+  native.output = NativePath(options.output, format);
+  CompressReport report = Compress(native, observer);
+  try {
+    const LossyOptions lossy = MakeLossyOptions(arguments.gguf, arguments.threads);
+    const Conversion conversion =
+        Convert(LittleBitFile(native.output), options.output, format, lossy, progress);
+    for (const std::string& warning : conversion.warnings) observer.Warning(warning);
+    report.file_bytes = conversion.bytes;
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                fmt::format("{} (converting; the compressed model is complete: {})",
+                            error.message(), native.output.string()),
+                fmt::format("{}; then 'llm-quantize littlebit convert'", error.suggestion()));
+  }
+  fs::remove(native.output);
+  return report;
 }
 
 struct Best {
@@ -86,7 +118,7 @@ CompressOutcome CompressOnce(const CompressArguments& arguments, const CompressO
                              const TextDataset& held_out, CommandObserver& observer,
                              Progress& progress) {
   CompressOutcome outcome;
-  outcome.report = Compress(options, observer);
+  outcome.report = CompressTo(arguments, options, observer, progress);
   if (arguments.skip_validation) return outcome;
   try {
     QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads,
@@ -108,6 +140,7 @@ CompressOutcome CompressToThreshold(const CompressArguments& arguments,
                                     const CompressOptions& options, const TextDataset& held_out,
                                     CommandObserver& observer, Progress& progress) {
   const double threshold = *arguments.quality_threshold;
+  const OutputFormat format = OutputFormatFromName(arguments.format);
   QualitySearch search(arguments.target_bpw, environment.max_bpw, environment.rank_search);
   QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads, progress);
   CompressOutcome outcome;
@@ -116,10 +149,11 @@ CompressOutcome CompressToThreshold(const CompressArguments& arguments,
     CompressOptions attempt = options;
     attempt.rank.target_bpw = *bpw;
     attempt.output = TryPath(options.output, *bpw);
-    attempt.resume = options.resume && HasCheckpoint(options.checkpoint_dir, attempt.output);
+    attempt.resume =
+        options.resume && HasCheckpoint(options.checkpoint_dir, NativePath(attempt.output, format));
     observer.Info(fmt::format("Try {}: {:.4f} BPW", outcome.tries.size() + 1, *bpw));
     TryFile file(attempt.output);
-    CompressReport report = Compress(attempt, observer);
+    CompressReport report = CompressTo(arguments, attempt, observer, progress);
     Quality quality = meter.Measure(*meter.Open(attempt.output));
     const bool passed = quality.delta_pct <= threshold;
     observer.Info(fmt::format("Try {}: Perplexity {}, {} the threshold ({}%)",

@@ -1,47 +1,176 @@
-// llm-quantize littlebit convert: the contract's options, and an honest refusal until there is a
-// GGUF writer.
+// llm-quantize littlebit convert: the same compressed model in another container, or multiplied out
+// for llama.cpp.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
 #include <memory>
 #include <string>
+#include <system_error>
 
+#include "base/file.h"
+#include "base/log.h"
 #include "cli/command.h"
+#include "cli/compress_arguments.h"
+#include "cli/compress_report.h"
+#include "cli/gguf_options.h"
+#include "cli/human_units.h"
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
 
 namespace llmq {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct ConvertOptions {
   std::string input;
   std::string output_format;
   std::string output_dir = ".";
   std::string output_name;
-  std::string gguf_quant = "Q4_K_M";
+  GgufArguments gguf;
   bool force = false;
+  int threads = 0;
 };
 
-void RunConvert(const ConvertOptions& options, Output&) {
-  const LittleBitFile input{std::filesystem::path(options.input)};
-  if (options.output_format == "littlebit") {
-    throw Error(ErrorCode::kUnsupportedConversion,
-                fmt::format("{}: expected another format than littlebit to convert to: the file "
-                            "already has it",
-                            options.input),
-                "Copy the file");
+const char* FormatName(LittleBitContainer container) {
+  return container == LittleBitContainer::kNative ? "littlebit" : "gguf-ext";
+}
+
+[[noreturn]] void ThrowUnsupported(const std::string& message, const std::string& suggestion) {
+  throw Error(ErrorCode::kUnsupportedConversion, message, suggestion);
+}
+
+// What exists but is no compressed model cannot be converted at all.
+void CheckInput(const ConvertOptions& options) {
+  std::error_code failure;
+  if (fs::is_directory(options.input, failure)) {
+    ThrowUnsupported(
+        fmt::format("{}: expected a .littlebit or gguf-ext file, found a directory", options.input),
+        "Compress the model first: llm-quantize littlebit compress");
   }
-  throw Error(ErrorCode::kUnsupportedConversion,
-              fmt::format("{}: conversion to {} is not built in yet; it comes with the GGUF writer",
-                          options.input, options.output_format),
-              "Use the .littlebit file with 'llm-quantize littlebit run'");
+  if (LooksLikeGguf(options.input) && !HoldsLittleBit(options.input)) {
+    ThrowUnsupported(fmt::format("{}: expected a .littlebit or gguf-ext file, found a GGUF file "
+                                 "without LittleBit factors",
+                                 options.input),
+                     "Compress the original model first: llm-quantize littlebit compress");
+  }
+}
+
+fs::path OutputPathOf(const ConvertOptions& options, OutputFormat format) {
+  const std::string stem = fs::path(options.input).stem().string();
+  const fs::path output = fs::path(options.output_dir) /
+                          OutputFileName(stem, options.output_name, format, options.gguf);
+  std::error_code failure;
+  if (options.output_name.find('/') != std::string::npos) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("--output-name: expected a file name without '/', found '{}'",
+                            options.output_name),
+                "Name the directory with --output-dir");
+  }
+  if (fs::is_directory(output, failure)) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("{}: expected a file to write, found a directory", output.string()),
+                "Choose another --output-name");
+  }
+  if (fs::equivalent(output, options.input, failure)) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("{}: writing it would overwrite the input", output.string()),
+                "Choose another --output-dir or --output-name");
+  }
+  return output;
+}
+
+// The contract's warning: a yes on a terminal, or --force.
+void ConfirmLoss(const ConvertOptions& options) {
+  if (options.force) return;
+  const std::string warning =
+      "gguf-lossy multiplies the factors out and quantizes again: the file is larger and a little "
+      "worse than its input";
+  if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) {
+    throw Error(ErrorCode::kUserCancelled, options.input + ": " + warning, "Add --force to go on");
+  }
+  std::cerr << warning << ". Go on? [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  if (answer != "y" && answer != "Y" && answer != "yes") {
+    throw Error(ErrorCode::kUserCancelled, options.input + ": conversion was not confirmed",
+                "Add --force to skip the question");
+  }
+}
+
+Json ConversionJson(const ConvertOptions& options, const LittleBitFile& input,
+                    const Conversion& conversion, double seconds) {
+  Json files = Json::array();
+  for (const fs::path& file : conversion.files) files.push_back(file.string());
+  const bool lossy = options.output_format == "gguf-lossy";
+  const auto original = input.metadata().original_fp16_bytes;
+  return {
+      {"status", "success"},
+      {"input_path", options.input},
+      {"input_format", FormatName(input.container())},
+      {"output_path", conversion.files.front().string()},
+      {"output_files", files},
+      {"format", options.output_format},
+      {"gguf_quant", lossy ? Json(CanonicalFileType(options.gguf.quant)) : Json()},
+      {"source_model", input.metadata().source_model},
+      {"input_size_bytes", input.file_bytes()},
+      {"original_size_bytes", original},
+      {"compressed_size_bytes", conversion.bytes},
+      {"compression_ratio", static_cast<double>(original) / static_cast<double>(conversion.bytes)},
+      {"file_bpw", FileBpw(conversion.bytes, input.metadata().original_parameters)},
+      {"tensor_types", lossy ? Json(conversion.types) : Json()},
+      {"warnings", conversion.warnings},
+      {"duration_seconds", seconds},
+      {"peak_memory_bytes", PeakMemoryBytes()}};
+}
+
+std::string ConversionText(const LittleBitFile& input, const Conversion& conversion) {
+  std::string text;
+  for (const fs::path& file : conversion.files) text += fmt::format("Output: {}\n", file.string());
+  text += fmt::format("Size: {} (input: {})\n", FormatBytes(conversion.bytes),
+                      FormatBytes(input.file_bytes()));
+  for (const auto& [type, count] : conversion.types) {
+    text += fmt::format("  {}: {} tensors\n", type, count);
+  }
+  return text;
+}
+
+void RunConvert(const ConvertOptions& options, Output& output) {
+  const auto begin = std::chrono::steady_clock::now();
+  const OutputFormat format = OutputFormatFromName(options.output_format);
+  CheckInput(options);
+  const LittleBitFile input{fs::path(options.input)};
+  if (options.output_format == FormatName(input.container())) {
+    ThrowUnsupported(fmt::format("{}: expected another format than {}: the file already has it",
+                                 options.input, options.output_format),
+                     "Copy the file");
+  }
+  const LossyOptions lossy = MakeLossyOptions(options.gguf, options.threads);
+  const fs::path path = OutputPathOf(options, format);
+  if (format == OutputFormat::kGgufLossy) ConfirmLoss(options);
+  EnsureWritableDirectory(options.output_dir);
+  CheckDiskSpace(options.output_dir,
+                 format == OutputFormat::kGgufLossy
+                     ? PlannedGgufLossyBytes(input.files(), input.config(), lossy, options.input)
+                     : input.file_bytes());
+  input.Verify();  // a damaged factor would become a plausible weight
+  Progress progress;
+  const Conversion conversion = Convert(input, path, format, lossy, progress);
+  for (const std::string& warning : conversion.warnings) LogWarning(warning);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  output.Result(ConversionJson(options, input, conversion, seconds),
+                ConversionText(input, conversion));
 }
 
 }  // namespace
 
 CommandRun SetupConvert(CLI::App& app) {
   auto options = std::make_shared<ConvertOptions>();
-  app.add_option("INPUT", options->input, "Path to a .littlebit file")->required();
+  app.add_option("INPUT", options->input, "Path to a .littlebit or gguf-ext file")->required();
   app.add_option("OUTPUT_FORMAT", options->output_format, "littlebit, gguf-ext or gguf-lossy")
       ->required()
       ->check(CLI::IsMember({"littlebit", "gguf-ext", "gguf-lossy"}).description(""));
@@ -49,12 +178,17 @@ CommandRun SetupConvert(CLI::App& app) {
       ->type_name("PATH")
       ->capture_default_str();
   app.add_option("-n,--output-name", options->output_name, "Output filename")->type_name("TEXT");
-  app.add_option("--gguf-quant", options->gguf_quant, "GGUF quantization for lossy conversion")
-      ->type_name("TEXT")
-      ->capture_default_str();
+  AddGgufOptions(app, options->gguf);
   app.add_flag("--force", options->force, "Skip the quality warning of lossy conversion");
+  app.add_option("--threads", options->threads, "Threads (0: one per core)")
+      ->type_name("INT")
+      ->check(CLI::Range(0, 4096).description(""))
+      ->capture_default_str();
   app.footer(
-      "GGUF output is not built in yet: the command checks its input and exits with code 8.");
+      "Examples:\n"
+      "  llm-quantize littlebit convert ./model.littlebit gguf-ext\n"
+      "  llm-quantize littlebit convert ./model.gguf littlebit\n"
+      "  llm-quantize littlebit convert ./model.littlebit gguf-lossy --gguf-quant Q5_K_M --force");
   return [options](Output& output) { RunConvert(*options, output); };
 }
 

@@ -82,8 +82,9 @@ Json InfoJson(const LittleBitInfoOptions& options, const LittleBitFile& file,
               const Statistics& statistics) {
   const LittleBitMetadata& metadata = file.metadata();
   const std::string tokenizer = TokenizerFile(file);
+  const bool native = file.container() == LittleBitContainer::kNative;
   Json json = {{"file_path", options.file},
-               {"format", "littlebit"},
+               {"format", native ? "littlebit" : "gguf-ext"},
                {"format_version", kLittleBitFormatVersion},
                {"source_model", metadata.source_model},
                {"architecture", file.config().architecture},
@@ -142,8 +143,9 @@ std::string InfoText(const LittleBitInfoOptions& options, const LittleBitFile& f
   const LittleBitMetadata& metadata = file.metadata();
   const std::string tokenizer = TokenizerFile(file);
   std::string text = fmt::format(
-      "File: {}\nFormat: LittleBit Native v{}\nSource: {}\nArchitecture: {}\n\nCompression:\n",
-      options.file, kLittleBitFormatVersion, metadata.source_model, file.config().architecture);
+      "File: {}\nFormat: {} v{}\nSource: {}\nArchitecture: {}\n\nCompression:\n", options.file,
+      file.container() == LittleBitContainer::kNative ? "LittleBit Native" : "LittleBit in GGUF",
+      kLittleBitFormatVersion, metadata.source_model, file.config().architecture);
   text += fmt::format("  Target BPW: {}\n",
                       metadata.manual_rank > 0 ? fmt::format("none (rank {})", metadata.manual_rank)
                                                : FormatBpw(metadata.target_bpw));
@@ -186,7 +188,7 @@ void RunLittleBitInfo(const LittleBitInfoOptions& options, Output& output) {
 
 CommandRun SetupLittleBitInfo(CLI::App& app) {
   auto options = std::make_shared<LittleBitInfoOptions>();
-  app.add_option("FILE", options->file, "Path to a .littlebit file")->required();
+  app.add_option("FILE", options->file, "Path to a .littlebit or gguf-ext file")->required();
   app.add_flag("--layers", options->layers, "Show per-layer statistics");
   app.add_flag("--verify", options->verify, "Read the whole file and check its checksums");
   app.add_option("--export-metadata", options->export_metadata,

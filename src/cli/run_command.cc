@@ -160,7 +160,7 @@ void RunRun(const RunOptions& options, Output& output) {
 
 CommandRun SetupRun(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
-  app.add_option("FILE", options->model, "Path to a .littlebit file or a model directory")
+  app.add_option("FILE", options->model, "Path to a .littlebit or GGUF file or a model directory")
       ->required();
   app.add_option("-p,--prompt", options->prompt, "Text to continue; - reads standard input")
       ->type_name("TEXT");

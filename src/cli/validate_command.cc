@@ -149,7 +149,7 @@ void RunValidate(const ValidateOptions& options, Output& output) {
                      options.threads, progress);
   const std::unique_ptr<Model> compressed = meter.Open(options.compressed);
   Validation validation;
-  if (LooksLikeLittleBit(options.compressed)) {
+  if (HoldsLittleBit(options.compressed)) {
     validation.bpw = LittleBitFile(std::filesystem::path(options.compressed)).body_bpw();
   }
   validation.quality = meter.Measure(*compressed);
@@ -170,7 +170,8 @@ void RunValidate(const ValidateOptions& options, Output& output) {
 CommandRun SetupValidate(CLI::App& app) {
   auto options = std::make_shared<ValidateOptions>();
   app.add_option("ORIGINAL", options->original, "Original model directory")->required();
-  app.add_option("COMPRESSED", options->compressed, "Path to a .littlebit file")->required();
+  app.add_option("COMPRESSED", options->compressed, "Path to a .littlebit or GGUF file")
+      ->required();
   app.add_option(
          "--calibration-data", options->text.calibration_data,
          "Text whose held-out part measures: .txt, .jsonl, .json (built-in text if not set)")

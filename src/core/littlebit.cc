@@ -76,6 +76,11 @@ int64_t LittleBitPayloadBytes(const LittleBitShape& shape) {
   return static_cast<int64_t>(AlignUp(bytes, kSectionAlignment));
 }
 
+int64_t LittleBitArrayBytes(const LittleBitShape& shape) {
+  const PathLayout layout(shape);
+  return (shape.paths - 1) * layout.end + layout.l + shape.rank * 2;
+}
+
 std::vector<LittleBitPathView> ViewLittleBitPaths(const LittleBitShape& shape,
                                                   std::span<const std::byte> payload) {
   const PathLayout layout(shape);

@@ -103,6 +103,9 @@ RopeFrequencies ComputeRopeFrequencies(const ModelConfig& config, int64_t sequen
     if (rope.scaling == RopeScalingKind::kLinear) f /= static_cast<float>(rope.factor);
     if (rope.scaling == RopeScalingKind::kLlama3) f = Llama3Frequency(rope, f);
   }
+  for (size_t i = 0; i < rope.frequency_factors.size(); ++i) {
+    result.inverse[i] /= rope.frequency_factors[i];
+  }
   return result;
 }
 

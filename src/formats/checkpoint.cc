@@ -16,8 +16,8 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "formats/json_rows.h"
-#include "formats/limits.h"
 #include "formats/safetensors.h"
 #include "llmq/error.h"
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "formats/limits.h"
+#include "base/limits.h"
 #include "formats/littlebit_layout.h"
 #include "llmq/error.h"
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "llmq/error.h"
@@ -104,10 +105,21 @@ void VerifyGrouped(const LittleBitSection& section, const std::string& where) {
   }
 }
 
+// Of the data as a .littlebit file has it: in a GGUF file the zeros that end a payload are missing.
+uint64_t SectionChecksum(const LittleBitSection& section) {
+  if (section.kind != StorageKind::kLittleBit) return Checksum64(section.data);
+  const auto payload = static_cast<size_t>(LittleBitPayloadBytes(section.littlebit_shape()));
+  const std::vector<std::byte> zeros(payload - section.data.size());
+  StreamingChecksum64 checksum;
+  checksum.Update(section.data);
+  checksum.Update(zeros);
+  return checksum.Digest();
+}
+
 }  // namespace
 
 void VerifySection(const LittleBitSection& section, const std::string& where) {
-  const uint64_t checksum = Checksum64(section.data);
+  const uint64_t checksum = SectionChecksum(section);
   if (checksum != section.checksum) {
     Fail(where,
          fmt::format("checksum: expected {:#018x}, found {:#018x}", section.checksum, checksum));

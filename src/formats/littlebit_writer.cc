@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
-#include "formats/limits.h"
+#include "base/limits.h"
 #include "formats/littlebit_layout.h"
 #include "formats/littlebit_metadata.h"
 #include "formats/section_size.h"

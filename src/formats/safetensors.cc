@@ -11,8 +11,8 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "formats/json_rows.h"
-#include "formats/limits.h"
 #include "llmq/error.h"
 
 namespace llmq {

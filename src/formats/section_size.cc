@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "formats/limits.h"
+#include "base/limits.h"
 #include "formats/littlebit_layout.h"
 
 namespace llmq {

@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "base/bytes.h"
-#include "formats/limits.h"
+#include "base/limits.h"
 #include "gguf/gguf_layout.h"
 #include "llmq/ggml_type.h"
 

@@ -43,6 +43,7 @@ struct Lanes8 {
 
 }  // namespace
 
-const GroupFits kAvx2GroupFits = MakeGroupFits<Lanes8>();
+// No code of this file may run before the machine is known to have it.
+constinit const GroupFits kAvx2GroupFits = MakeGroupFits<Lanes8>();
 
 }  // namespace llmq

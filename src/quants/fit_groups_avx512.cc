@@ -43,6 +43,7 @@ struct Lanes16 {
 
 }  // namespace
 
-const GroupFits kAvx512GroupFits = MakeGroupFits<Lanes16>();
+// No code of this file may run before the machine is known to have it.
+constinit const GroupFits kAvx512GroupFits = MakeGroupFits<Lanes16>();
 
 }  // namespace llmq

@@ -33,6 +33,6 @@ struct Lane {
 
 }  // namespace
 
-const GroupFits kScalarGroupFits = MakeGroupFits<Lane>();
+constinit const GroupFits kScalarGroupFits = MakeGroupFits<Lane>();
 
 }  // namespace llmq

@@ -42,16 +42,20 @@ void RopeTable::Fill(const RopeFrequencies& frequencies, int64_t first, int64_t 
   }
 }
 
-void RopeTable::Apply(float* x, int64_t tokens, int64_t heads) const {
+void RopeTable::Apply(bool interleaved, int64_t tokens, int64_t heads, float* x) const {
+  const int64_t stride = interleaved ? 2 : 1;        // from one pair to the next
+  const int64_t distance = interleaved ? 1 : half_;  // from a pair's first to its second
   for (int64_t t = 0; t < tokens; ++t) {
     const float* cos = cos_.data() + t * half_;
     const float* sin = sin_.data() + t * half_;
     for (int64_t h = 0; h < heads; ++h, x += 2 * half_) {
       for (int64_t i = 0; i < half_; ++i) {
-        const float a = x[i];
-        const float b = x[i + half_];
-        x[i] = a * cos[i] - b * sin[i];
-        x[i + half_] = b * cos[i] + a * sin[i];
+        float& first = x[i * stride];
+        float& second = x[i * stride + distance];
+        const float a = first;
+        const float b = second;
+        first = a * cos[i] - b * sin[i];
+        second = b * cos[i] + a * sin[i];
       }
     }
   }

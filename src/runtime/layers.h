@@ -28,8 +28,9 @@ class RopeTable {
  public:
   // Positions [first, first + tokens).
   void Fill(const RopeFrequencies& frequencies, int64_t first, int64_t tokens);
-  // Rotates x [T, heads, head_dim] f32 in place: pairs (i, i + head_dim / 2).
-  void Apply(float* x, int64_t tokens, int64_t heads) const;
+  // Rotates x [T, heads, head_dim] f32 in place: pairs (i, i + head_dim / 2), or (2i, 2i + 1) if
+  // `interleaved`.
+  void Apply(bool interleaved, int64_t tokens, int64_t heads, float* x) const;
 
  private:
   int64_t half_ = 0;

@@ -40,7 +40,9 @@ LinearRunner::LinearRunner(const KernelTable& kernels, ThreadPool& pool)
 }
 
 void LinearRunner::Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {
-  if (w.storage == StorageKind::kLittleBit) {
+  if (w.form == WeightForm::kBlocks) {
+    RunMany(w, x, tokens, y);
+  } else if (w.form == WeightForm::kLittleBit) {
     tokens <= kFewTokensCompressed ? RunCompressedFew(w, x, tokens, y)
                                    : RunCompressedMany(w, x, tokens, y);
   } else {
@@ -50,8 +52,15 @@ void LinearRunner::Run(const WeightMatrix& w, const float* x, int64_t tokens, fl
 }
 
 void LinearRunner::Row(const WeightMatrix& w, int64_t row, float* out) const {
-  if (w.storage == StorageKind::kGroupQuant) {
-    DequantizeGroupRow(w.group_shape(), w.bytes, row, {out, static_cast<size_t>(w.d_in)});
+  const std::span<float> values(out, static_cast<size_t>(w.d_in));
+  if (w.form == WeightForm::kGrouped) {
+    DequantizeGroupRow(w.group_shape(), w.bytes, row, values);
+    return;
+  }
+  if (w.form == WeightForm::kBlocks) {
+    const auto row_bytes = *GgmlBytes(w.block_type, static_cast<uint64_t>(w.d_in));
+    DequantizeRow(w.block_type, w.bytes.subspan(static_cast<uint64_t>(row) * row_bytes, row_bytes),
+                  values);
     return;
   }
   const int64_t element_bytes = w.dense_type == DenseType::kF32 ? 4 : 2;
@@ -61,7 +70,7 @@ void LinearRunner::Row(const WeightMatrix& w, int64_t row, float* out) const {
 
 void LinearRunner::RunFew(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {
   const int64_t row_bytes =
-      w.storage == StorageKind::kGroupQuant ? GroupQuantRowBytes(w.group_shape()) : 0;
+      w.form == WeightForm::kGrouped ? GroupQuantRowBytes(w.group_shape()) : 0;
   const auto body = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end;
          i += kTile) {  // the rows of a tile stay in cache for the next token
@@ -69,7 +78,7 @@ void LinearRunner::RunFew(const WeightMatrix& w, const float* x, int64_t tokens,
       for (int64_t t = 0; t < tokens; ++t) {
         const float* in = x + t * w.d_in;
         float* out = y + t * w.d_out;
-        if (w.storage == StorageKind::kDense) {
+        if (w.form == WeightForm::kDense) {
           kernels_.dense_dot[static_cast<int>(w.dense_type)](w.bytes.data(), w.d_in, in, i, stop,
                                                              out);
         } else {
@@ -84,7 +93,7 @@ void LinearRunner::RunFew(const WeightMatrix& w, const float* x, int64_t tokens,
 }
 
 void LinearRunner::RunMany(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {
-  const bool in_place = w.storage == StorageKind::kDense && w.dense_type == DenseType::kF32 &&
+  const bool in_place = w.form == WeightForm::kDense && w.dense_type == DenseType::kF32 &&
                         reinterpret_cast<uintptr_t>(w.bytes.data()) % alignof(float) == 0;
   if (!in_place) ReserveTiles(kTile * w.d_in);
   ForEachTile(w.d_out, [&](int thread, int64_t begin, int64_t end) {

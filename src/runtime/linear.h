@@ -22,7 +22,7 @@ class LinearRunner {
 
   // x [T, d_in] f32 -> y [T, d_out] f32.
   void Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
-  // out [d_in] f32: one row of an embedding. Precondition: w is dense or grouped, row < d_out.
+  // out [d_in] f32: one row of an embedding. Precondition: w is not kLittleBit, row < d_out.
   void Row(const WeightMatrix& w, int64_t row, float* out) const;
 
  private:

@@ -50,8 +50,8 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
   linear_.Run(weights[Projection::kQ], normed_.data(), tokens_, q_.data());
   linear_.Run(weights[Projection::kK], normed_.data(), tokens_, k_.data());
   linear_.Run(weights[Projection::kV], normed_.data(), tokens_, v_.data());
-  rope_.Apply(q_.data(), tokens_, config_.num_heads);
-  rope_.Apply(k_.data(), tokens_, config_.num_kv_heads);
+  rope_.Apply(config_.rope.interleaved, tokens_, config_.num_heads, q_.data());
+  rope_.Apply(config_.rope.interleaved, tokens_, config_.num_kv_heads, k_.data());
   cache_.Store(layer, position, tokens_, k_.data(), v_.data());
   attention_.Run(cache_, layer, position, tokens_, q_.data(), attended_.data());
   linear_.Run(weights[Projection::kO], attended_.data(), tokens_, update_.data());

@@ -29,18 +29,29 @@ WeightMatrix DenseMatrix(const TensorView& tensor) {
   return matrix;
 }
 
+// The element type of a GGUF tensor that has no blocks.
+std::optional<DType> PlainType(GgmlType type) {
+  switch (type) {
+    case GgmlType::kF32: return DType::kF32;
+    case GgmlType::kF16: return DType::kF16;
+    case GgmlType::kBF16: return DType::kBF16;
+    default: return std::nullopt;
+  }
+}
+
 }  // namespace
 
 ModelWeights::ModelWeights(const std::filesystem::path& path) : path_(path) {
-  if (std::filesystem::is_regular_file(path)) {
-    littlebit_.emplace(path);
+  if (!std::filesystem::is_regular_file(path)) {
+    config_ = checkpoint_.emplace(path).config();
+  } else if (LooksLikeGguf(path) && !HoldsLittleBit(path)) {
+    config_ = gguf_.emplace(path).config();
   } else {
-    checkpoint_.emplace(path);
+    config_ = littlebit_.emplace(path).config();
   }
-  config_ = littlebit_ ? littlebit_->config() : checkpoint_->config();
 
   embedding_ = Matrix(kEmbeddingName, config_.vocab_size, config_.hidden_size);
-  if (embedding_.storage == StorageKind::kLittleBit) {
+  if (embedding_.form == WeightForm::kLittleBit) {
     Fail(kEmbeddingName, "a dense or grouped tensor", "a compressed layer");
   }
   if (!config_.tie_word_embeddings)
@@ -59,17 +70,40 @@ ModelWeights::ModelWeights(const std::filesystem::path& path) : path_(path) {
 }
 
 ModelFiles ModelWeights::files() const {
-  return littlebit_ ? littlebit_->files() : checkpoint_->files();
+  if (checkpoint_) return checkpoint_->files();
+  return littlebit_ ? littlebit_->files() : gguf_->files();
 }
 
+// Tensors whose elements stand one by one, whatever file they are in.
 std::optional<TensorView> ModelWeights::FindDense(const std::string& name) const {
   if (checkpoint_) {
     const TensorView* tensor = checkpoint_->Find(name);
     return tensor == nullptr ? std::nullopt : std::optional(*tensor);
   }
+  if (gguf_) {
+    const GgufTensor* tensor = gguf_->Find(name);
+    const auto dtype = tensor == nullptr ? std::nullopt : PlainType(tensor->type);
+    if (!dtype) return std::nullopt;
+    return TensorView{name, *dtype, tensor->shape, tensor->data};
+  }
   const LittleBitSection* section = littlebit_->Find(name);
   if (section == nullptr || section->kind != StorageKind::kDense) return std::nullopt;
   return TensorView{name, section->dtype, section->shape, section->data};
+}
+
+WeightMatrix ModelWeights::SectionMatrix(const LittleBitSection& section) const {
+  WeightMatrix matrix;
+  matrix.bytes = section.data;
+  if (section.kind == StorageKind::kLittleBit) {
+    matrix.form = WeightForm::kLittleBit;
+    matrix.paths = ViewLittleBitPaths(section.littlebit_shape(), section.data);
+  } else if (section.kind == StorageKind::kGroupQuant) {
+    matrix.form = WeightForm::kGrouped;
+    matrix.group_bits = section.bits;
+  } else {
+    Fail(section.name, "a tensor", "a file");
+  }
+  return matrix;
 }
 
 WeightMatrix ModelWeights::Matrix(const std::string& name, int64_t d_out, int64_t d_in) const {
@@ -80,18 +114,16 @@ WeightMatrix ModelWeights::Matrix(const std::string& name, int64_t d_out, int64_
     if (!IsFloat(tensor->dtype)) Fail(name, "a floating-point tensor", DTypeName(tensor->dtype));
     found_shape = tensor->shape;
     if (found_shape == shape) matrix = DenseMatrix(*tensor);
+  } else if (const GgufTensor* blocks = gguf_ ? gguf_->Find(name) : nullptr) {
+    found_shape = blocks->shape;
+    matrix.form = WeightForm::kBlocks;
+    matrix.bytes = blocks->data;
+    matrix.block_type = blocks->type;
   } else {
     const LittleBitSection* section = littlebit_ ? littlebit_->Find(name) : nullptr;
     if (section == nullptr) Fail(name, "a tensor of this name", "none");
     found_shape = section->shape;
-    matrix.storage = section->kind;
-    matrix.bytes = section->data;
-    matrix.group_bits = section->bits;
-    if (section->kind == StorageKind::kLittleBit) {
-      matrix.paths = ViewLittleBitPaths(section->littlebit_shape(), section->data);
-    } else if (section->kind != StorageKind::kGroupQuant) {
-      Fail(name, "a tensor", "a file");
-    }
+    matrix = SectionMatrix(*section);
   }
   if (found_shape != shape) Fail(name, "shape " + ShapeText(shape), ShapeText(found_shape));
   matrix.d_out = d_out;

@@ -1,8 +1,8 @@
 // The weights of a model where the forward pass finds them: slots that borrow from a mapped file.
 //
-// Before: formats/checkpoint or formats/littlebit_file maps and checks the file. After:
-// runtime/linear and runtime/transformer. Matrices are not copied (F64 ones are converted); norms
-// and biases, which are small, are.
+// Before: formats/checkpoint, formats/littlebit_file or llamacpp/gguf_model maps and checks the
+// file. After: runtime/linear and runtime/transformer. Matrices are not copied (F64 ones are
+// converted); norms and biases, which are small, are.
 #ifndef LLMQ_RUNTIME_WEIGHTS_H_
 #define LLMQ_RUNTIME_WEIGHTS_H_
 
@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "llamacpp/gguf_model.h"
 #include "llmq/checkpoint.h"
+#include "llmq/ggml_type.h"
 #include "llmq/group_quant.h"
 #include "llmq/littlebit.h"
 #include "llmq/littlebit_file.h"
@@ -23,17 +25,21 @@
 
 namespace llmq {
 
+// How the bytes of a matrix are to be read.
+enum class WeightForm { kDense, kGrouped, kBlocks, kLittleBit };
+
 // One matrix W [d_out, d_in] as it is stored, and the bias that follows it.
 struct WeightMatrix {
-  StorageKind storage = StorageKind::kDense;  // kDense, kGroupQuant or kLittleBit
+  WeightForm form = WeightForm::kDense;
   int64_t d_out = 0;
   int64_t d_in = 0;
-  std::span<const std::byte> bytes;  // kDense, kGroupQuant: borrowed, or `converted`
-  DenseType dense_type = DenseType::kF32;
-  int group_bits = 0;
-  std::vector<LittleBitPathView> paths;  // kLittleBit: borrowed
-  std::vector<float> converted;          // F64 matrices as f32 [d_out, d_in]; else empty
-  std::vector<float> bias;               // [d_out], or empty
+  std::span<const std::byte> bytes;        // all but kLittleBit: borrowed, or `converted`
+  DenseType dense_type = DenseType::kF32;  // kDense
+  int group_bits = 0;                      // kGrouped
+  GgmlType block_type = GgmlType::kQ8_0;   // kBlocks
+  std::vector<LittleBitPathView> paths;    // kLittleBit: borrowed
+  std::vector<float> converted;            // F64 matrices as f32 [d_out, d_in]; else empty
+  std::vector<float> bias;                 // [d_out], or empty
 
   GroupQuantShape group_shape() const { return {d_out, d_in, group_bits}; }
 };
@@ -51,8 +57,8 @@ struct LayerWeights {
 // A model's file, kept open, and its slots.
 class ModelWeights {
  public:
-  // Throws as Checkpoint and LittleBitFile do, and Error{kGeneral} for a tensor that is missing,
-  // has another shape, or is stored in a way that cannot be run.
+  // Throws as Checkpoint, LittleBitFile and GgufModel do, and Error{kGeneral} for a tensor that is
+  // missing, has another shape, or is stored in a way that cannot be run.
   explicit ModelWeights(const std::filesystem::path& path);
 
   const ModelConfig& config() const { return config_; }
@@ -64,14 +70,16 @@ class ModelWeights {
 
  private:
   WeightMatrix Matrix(const std::string& name, int64_t d_out, int64_t d_in) const;
+  WeightMatrix SectionMatrix(const LittleBitSection& section) const;
   std::vector<float> Vector(const std::string& name, int64_t size) const;
   std::optional<TensorView> FindDense(const std::string& name) const;
   [[noreturn]] void Fail(const std::string& name, const std::string& expected,
                          const std::string& found) const;
 
   std::filesystem::path path_;
-  std::optional<Checkpoint> checkpoint_;  // one of the two
+  std::optional<Checkpoint> checkpoint_;  // one of the three
   std::optional<LittleBitFile> littlebit_;
+  std::optional<GgufModel> gguf_;
   ModelConfig config_;
   std::vector<LayerWeights> layers_;
   WeightMatrix embedding_;

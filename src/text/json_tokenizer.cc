@@ -206,10 +206,8 @@ std::unique_ptr<Tokenizer> ReadJsonTokenizer(std::string_view text, const Tokeni
   return std::make_unique<JsonTokenizer>(file, text.size(), config, where);
 }
 
-std::unique_ptr<Tokenizer> ReadGpt2Tokenizer(std::string_view vocab_json,
-                                             std::string_view merges_txt,
-                                             const TokenizerConfig& config,
-                                             const std::string& where) {
+SortedJson Gpt2TokenizerJson(std::string_view vocab_json, std::string_view merges_txt,
+                             const TokenizerConfig& config, const std::string& where) {
   if (!config.tokenizer_class.empty() && !config.tokenizer_class.starts_with("GPT2Tokenizer")) {
     throw Error(ErrorCode::kGeneral,
                 fmt::format("{}: vocab.json and merges.txt do not say how {} cuts text into words",
@@ -227,6 +225,14 @@ std::unique_ptr<Tokenizer> ReadGpt2Tokenizer(std::string_view vocab_json,
     file["added_tokens"].push_back(
         {{"id", vocab["<|endoftext|>"]}, {"content", "<|endoftext|>"}, {"special", true}});
   }
+  return file;
+}
+
+std::unique_ptr<Tokenizer> ReadGpt2Tokenizer(std::string_view vocab_json,
+                                             std::string_view merges_txt,
+                                             const TokenizerConfig& config,
+                                             const std::string& where) {
+  const SortedJson file = Gpt2TokenizerJson(vocab_json, merges_txt, config, where);
   TokenizerConfig with_names = config;
   if (with_names.bos_token.empty()) with_names.bos_token = "<|endoftext|>";
   if (with_names.eos_token.empty()) with_names.eos_token = "<|endoftext|>";

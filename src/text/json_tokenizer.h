@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "llmq/tokenizer.h"
 #include "text/tokenizer_config.h"
 
@@ -19,7 +20,11 @@ namespace llmq {
 std::unique_ptr<Tokenizer> ReadJsonTokenizer(std::string_view text, const TokenizerConfig& config,
                                              const std::string& where);
 
-// The same from the two older files, which only say what GPT-2's tokenizer needs.
+// The tokenizer.json that GPT-2's two older files stand for. Throws Error{kGeneral} if `config`
+// names another tokenizer: the files do not say how that one cuts text into words.
+SortedJson Gpt2TokenizerJson(std::string_view vocab_json, std::string_view merges_txt,
+                             const TokenizerConfig& config, const std::string& where);
+// The tokenizer of that.
 std::unique_ptr<Tokenizer> ReadGpt2Tokenizer(std::string_view vocab_json,
                                              std::string_view merges_txt,
                                              const TokenizerConfig& config,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
 #include <functional>
 
@@ -139,7 +140,55 @@ void RefuseDenormalizer(std::string_view message, const std::string& where) {
   });
 }
 
+void AppendVarint(uint64_t value, std::string& out) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
+  out.push_back(static_cast<char>(value));
+}
+
+void AppendNumber(uint64_t field, uint64_t value, std::string& out) {
+  AppendVarint(field << 3 | kVarint, out);
+  AppendVarint(value, out);
+}
+
+void AppendBytes(uint64_t field, std::string_view bytes, std::string& out) {
+  AppendVarint(field << 3 | kLengthDelimited, out);
+  AppendVarint(bytes.size(), out);
+  out += bytes;
+}
+
+void AppendFloat(uint64_t field, float value, std::string& out) {
+  AppendVarint(field << 3 | kFixed32, out);
+  const auto bits = std::bit_cast<uint32_t>(value);
+  for (int shift = 0; shift < 32; shift += 8) out.push_back(static_cast<char>(bits >> shift));
+}
+
 }  // namespace
+
+std::string SentencePieceModel::Serialize() const {
+  std::string file;
+  for (const SentencePiece& piece : pieces) {
+    std::string message;
+    AppendBytes(1, piece.text, message);
+    AppendFloat(2, piece.score, message);
+    AppendNumber(3, static_cast<uint64_t>(piece.type), message);
+    AppendBytes(1, message, file);
+  }
+  std::string trainer;
+  AppendNumber(3, model_type, trainer);
+  AppendNumber(24, treat_whitespace_as_suffix ? 1 : 0, trainer);
+  AppendNumber(35, byte_fallback ? 1 : 0, trainer);
+  AppendBytes(44, unk_surface, trainer);
+  AppendBytes(46, bos_piece, trainer);
+  AppendBytes(47, eos_piece, trainer);
+  AppendBytes(2, trainer, file);
+  std::string normalizer;
+  AppendBytes(2, precompiled_charsmap, normalizer);
+  AppendNumber(3, add_dummy_prefix ? 1 : 0, normalizer);
+  AppendNumber(4, remove_extra_whitespaces ? 1 : 0, normalizer);
+  AppendNumber(5, escape_whitespaces ? 1 : 0, normalizer);
+  AppendBytes(3, normalizer, file);
+  return file;
+}
 
 SentencePieceModel SentencePieceModel::Parse(std::string_view bytes, const std::string& where) {
   SentencePieceModel model;

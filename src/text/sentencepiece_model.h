@@ -1,4 +1,4 @@
-// A SentencePiece tokenizer.model as data, read from its protobuf wire form by hand.
+// A SentencePiece tokenizer.model as data, read from its protobuf wire form by hand and written so.
 //
 // Before this: the file's bytes. After this: src/text/sentencepiece_tokenizer. (The library itself
 // is not used: together with LibTorch in one process it crashes.)
@@ -47,6 +47,8 @@ struct SentencePieceModel {
 
   // Throws Error{kGeneral}, beginning with `where`, for anything damaged or not a BPE model.
   static SentencePieceModel Parse(std::string_view bytes, const std::string& where);
+  // A file that Parse() reads as this model.
+  std::string Serialize() const;
 };
 
 }  // namespace llmq

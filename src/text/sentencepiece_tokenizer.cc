@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <map>
 #include <unordered_map>
 #include <utility>
 
@@ -23,11 +24,14 @@ constexpr int32_t kNoPiece = -1;
 
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  SentencePieceTokenizer(SentencePieceModel model, const TokenizerConfig& config, std::string where)
+  // `added`: pieces that are sought in the raw text, whatever their type.
+  SentencePieceTokenizer(SentencePieceModel model, const std::vector<int32_t>& added,
+                         const TokenizerConfig& config, std::string where)
       : where_(std::move(where)),
         model_(std::move(model)),
         normalizer_(model_, user_defined_, where_) {
     IndexPieces();
+    for (const int32_t id : added) special_.Add(model_.pieces[static_cast<size_t>(id)].text, id);
     RankScores();
     byte_ids_ = vocabulary_.ByteTokens();
     for (size_t byte = 0; model_.byte_fallback && byte < 256; ++byte) {
@@ -105,7 +109,7 @@ class SentencePieceTokenizer : public Tokenizer {
       }
       if (IsMergeable(piece.type) && CrossesWordBorder(piece.text)) words_are_independent_ = false;
     }
-    if (unknown_id_ == kNoPiece) {
+    if (unknown_id_ == kNoPiece && !model_.byte_fallback) {  // bytes leave nothing unknown
       throw Error(ErrorCode::kGeneral, where_ + ": expected a piece for the unknown, found none");
     }
   }
@@ -319,13 +323,48 @@ std::unique_ptr<TokenDecoder> SentencePieceTokenizer::NewDecoder(bool skip_speci
   return std::make_unique<SentencePieceDecoder>(*this, skip_special);
 }
 
+// Takes the added tokens of tokenizer_config.json into `model`; returns their ids. A text that is a
+// piece keeps its id, others stand at their id or become the next piece.
+std::vector<int32_t> AddTokens(const SortedJson& list, SentencePieceModel& model,
+                               const std::string& where) {
+  std::map<int64_t, const SortedJson*> by_id;
+  for (const SortedJson& token : list) by_id[GetInt(token, "id", -1, where)] = &token;
+  std::unordered_map<std::string, size_t> known;
+  for (size_t i = 0; i < model.pieces.size(); ++i) known.try_emplace(model.pieces[i].text, i);
+  std::vector<int32_t> added;
+  for (const auto& [listed_id, token] : by_id) {
+    const std::string text = GetString(*token, "content", "", where);
+    if (text.empty()) continue;
+    const auto it = known.find(text);
+    const auto id = it == known.end() ? static_cast<uint64_t>(listed_id) : it->second;
+    if (id > model.pieces.size()) {
+      throw Error(
+          ErrorCode::kGeneral,
+          fmt::format("{}: added_tokens_decoder: expected ids up to {}, found {} for \"{}\"", where,
+                      model.pieces.size(), listed_id, text.substr(0, 60)));
+    }
+    const bool special = GetBool(*token, "special", false, where);
+    if (id == model.pieces.size()) {
+      model.pieces.push_back({text, 0, special ? PieceType::kControl : PieceType::kUserDefined});
+    }
+    SentencePiece& piece = model.pieces[id];
+    if (piece.type == PieceType::kByte) continue;
+    piece.text = text;
+    if (special && piece.type != PieceType::kUnknown) piece.type = PieceType::kControl;
+    known[text] = id;
+    added.push_back(static_cast<int32_t>(id));
+  }
+  return added;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> ReadSentencePieceTokenizer(std::string_view bytes,
                                                       const TokenizerConfig& config,
                                                       const std::string& where) {
-  return std::make_unique<SentencePieceTokenizer>(SentencePieceModel::Parse(bytes, where), config,
-                                                  where);
+  SentencePieceModel model = SentencePieceModel::Parse(bytes, where);
+  const std::vector<int32_t> added = AddTokens(config.added_tokens, model, where);
+  return std::make_unique<SentencePieceTokenizer>(std::move(model), added, config, where);
 }
 
 }  // namespace llmq

@@ -1,7 +1,8 @@
 // A SentencePiece tokenizer.model of type BPE (Llama-2, Mistral, TinyLlama).
 //
-// The way of a text: control pieces written in it are cut out, the stretches between go through
-// src/text/sentencepiece_normalizer and byte-pair encoding by score (src/text/bpe_merge).
+// The way of a text: control pieces and added tokens written in it are cut out, the stretches
+// between go through src/text/sentencepiece_normalizer and byte-pair encoding by score
+// (src/text/bpe_merge). Added tokens are those of tokenizer_config.json.
 // Reference: the library "sentencepiece", whose ids these must equal; it does not recognise control
 // pieces in text, for which the "tokenizers" form of the same model is the reference.
 #ifndef LLMQ_TEXT_SENTENCEPIECE_TOKENIZER_H_

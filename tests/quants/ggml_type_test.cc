@@ -34,7 +34,8 @@ TEST(GgmlBytes, WholeBlocksOnly) {
 TEST(GgmlBytes, OverflowIsNoSize) {
   EXPECT_EQ(GgmlBytes(GgmlType::kF64, std::numeric_limits<uint64_t>::max()), std::nullopt);
   EXPECT_EQ(GgmlBytes(GgmlType::kF64, uint64_t{1} << 61), std::nullopt);
-  EXPECT_EQ(GgmlBytes(GgmlType::kF64, (uint64_t{1} << 61) - 1), std::numeric_limits<uint64_t>::max() - 7);
+  EXPECT_EQ(GgmlBytes(GgmlType::kF64, (uint64_t{1} << 61) - 1),
+            std::numeric_limits<uint64_t>::max() - 7);
   // Blocks are fewer bytes than values here: the largest whole number of blocks still fits.
   EXPECT_TRUE(GgmlBytes(GgmlType::kQ4_K, std::numeric_limits<uint64_t>::max() / 256 * 256));
 }

@@ -1,7 +1,7 @@
 // What a name and a shape found in a file may be, for every format: one place, so that whatever the
 // readers accept the writers can write.
-#ifndef LLMQ_FORMATS_LIMITS_H_
-#define LLMQ_FORMATS_LIMITS_H_
+#ifndef LLMQ_BASE_LIMITS_H_
+#define LLMQ_BASE_LIMITS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -29,4 +29,4 @@ std::optional<uint64_t> CountElements(std::span<const uint64_t> shape);
 
 }  // namespace llmq
 
-#endif  // LLMQ_FORMATS_LIMITS_H_
+#endif  // LLMQ_BASE_LIMITS_H_

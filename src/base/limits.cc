@@ -1,5 +1,5 @@
 // Rules for names and shapes; see the header.
-#include "formats/limits.h"
+#include "base/limits.h"
 
 #include <algorithm>
 

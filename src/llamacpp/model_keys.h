@@ -1,0 +1,31 @@
+// The numbers of a model, as llama.cpp's keys and back.
+//
+// Before this: core/model_config (writing), gguf (reading). After this: llamacpp/lossy_writer,
+// llamacpp/gguf_model. Source: llama.cpp's keys of the architecture "llama".
+#ifndef LLMQ_LLAMACPP_MODEL_KEYS_H_
+#define LLMQ_LLAMACPP_MODEL_KEYS_H_
+
+#include <string>
+#include <vector>
+
+#include "llmq/gguf.h"
+#include "llmq/model_config.h"
+
+namespace llmq {
+
+// llama.* keys.
+std::vector<GgufKey> ModelKeys(const ModelConfig& config);
+// What a "llama" file cannot say of this model, a sentence each; empty for most.
+std::vector<std::string> LossesOfModelKeys(const ModelConfig& config);
+
+// [head_dim / 2] f32 divisors of the rotary frequencies, the tensor rope_freqs.weight; empty if the
+// model needs none.
+std::vector<float> RopeFrequencyFactors(const ModelConfig& config);
+
+// The text of a config.json that says what the keys say. Throws Error{kGeneral} "path: key: ..."
+// for another architecture than llama and for what cannot be run (experts).
+std::string ConfigJsonFromGguf(const GgufFile& file);
+
+}  // namespace llmq
+
+#endif  // LLMQ_LLAMACPP_MODEL_KEYS_H_
