@@ -33,6 +33,13 @@ struct PerplexityResult {
 PerplexityResult MeasurePerplexity(const Model& model, std::span<const int32_t> tokens,
                                    int64_t window_tokens, int64_t max_windows,
                                    const EvaluationProgress& progress);
+// llama.cpp's protocol, for comparing with llama-perplexity: whole windows of min(512, the model's
+// context) tokens, the first replaced by BOS if the tokenizer adds one, and only the second half of
+// each scored. `tokens` are those of the whole text, BOS once (TokenizeJoined). Throws as above; a
+// text shorter than one window is too short.
+PerplexityResult MeasurePerplexityAsLlamaCpp(const Model& model, std::span<const int32_t> tokens,
+                                             int64_t max_windows,
+                                             const EvaluationProgress& progress);
 // min(2048, the model's context).
 int64_t DefaultWindow(const ModelConfig& config);
 

@@ -56,9 +56,10 @@ struct GgufTensor {
 class GgufFile {
  public:
   // Every rule of the format is checked before this returns, each size against the file before
-  // memory is taken. `path` may be the first shard of a split file: then all shards beside it are
-  // read as one. Throws Error: kModelNotFound if there is no such file, kGeneral "path: part:
-  // expected .., found ..".
+  // memory is taken. Only the padding behind the last tensor may be missing, and other bytes may
+  // follow: llama.cpp's loader takes such files too. `path` may be the first shard of a split file:
+  // then all shards beside it are read as one. Throws Error: kModelNotFound if there is no such
+  // file, kGeneral "path: part: expected .., found ..".
   explicit GgufFile(const std::filesystem::path& path);
   ~GgufFile();
   GgufFile(GgufFile&&) noexcept;
@@ -105,8 +106,8 @@ inline constexpr size_t kMaxGgufDimensions = 4;
 struct GgufWriteOptions {
   uint64_t alignment = 32;  // bytes; written as general.alignment if it is not 32
   // 0: one file at the given path. Else "name.gguf" becomes "name-00001-of-00003.gguf", ...:
-  // tensors in order, each shard with as many as stay within this many bytes of tensor data, at
-  // least one.
+  // tensors in order, each shard with as many as stay within this many bytes of tensor data
+  // (padding included), at least one.
   uint64_t max_shard_bytes = 0;
 };
 

@@ -10,6 +10,15 @@
 
 namespace llmq {
 
+namespace {
+
+constexpr const char* kPaperText =
+    "documents begun with BOS, joined; non-overlapping windows, every position but the first scored";
+constexpr const char* kLlamaCppText =
+    "documents joined; non-overlapping windows, each begun with BOS, the second half scored";
+
+}  // namespace
+
 std::string PerplexityText(const Quality& quality) {
   return fmt::format("{:.2f} → {:.2f} ({})", quality.original.perplexity,
                      quality.compressed.perplexity, FormatDelta(quality.delta_pct));
@@ -48,9 +57,7 @@ Json QualityJson(const Quality& quality, bool passed) {
                {"calibration_dataset", quality.dataset},
                {"calibration_tokens", quality.compressed.scored_tokens},
                {"window_tokens", quality.compressed.window_tokens},
-               {"protocol",
-                "documents begun with BOS, joined; non-overlapping windows, every position but the "
-                "first scored"}};
+               {"protocol", quality.protocol == Protocol::kPaper ? kPaperText : kLlamaCppText}};
   if (quality.coherence) {
     json["coherence_score"] = quality.coherence->score;
     json["coherence_passed"] = quality.coherence->passed;
@@ -61,10 +68,12 @@ Json QualityJson(const Quality& quality, bool passed) {
 }
 
 QualityMeter::QualityMeter(const std::filesystem::path& original, TextDataset held_out,
-                           int64_t max_windows, int threads, Progress& progress)
+                           int64_t max_windows, int threads, Progress& progress,
+                           Protocol protocol)
     : original_(Model::Open(original, threads)),
       held_out_(std::move(held_out)),
-      tokens_(TokenizeDocuments(held_out_, original_->tokenizer())),
+      protocol_(protocol),
+      tokens_(Tokenize(original_->tokenizer())),
       max_windows_(max_windows),
       threads_(threads),
       progress_(progress) {}
@@ -83,13 +92,21 @@ EvaluationProgress QualityMeter::Watch(const std::string& stage, const std::stri
   };
 }
 
+std::vector<int32_t> QualityMeter::Tokenize(const Tokenizer& tokenizer) const {
+  return protocol_ == Protocol::kPaper ? TokenizeDocuments(held_out_, tokenizer)
+                                       : TokenizeJoined(held_out_, tokenizer);
+}
+
 PerplexityResult QualityMeter::Perplexity(const Model& model, const std::string& stage) {
+  if (protocol_ == Protocol::kLlamaCpp) {
+    return MeasurePerplexityAsLlamaCpp(model, tokens_, max_windows_, Watch(stage, "windows"));
+  }
   return MeasurePerplexity(model, tokens_, DefaultWindow(model.config()), max_windows_,
                            Watch(stage, "windows"));
 }
 
 Quality QualityMeter::Measure(const Model& compressed) {
-  if (TokenizeDocuments(held_out_, compressed.tokenizer()) != tokens_ ||
+  if (Tokenize(compressed.tokenizer()) != tokens_ ||
       compressed.config().vocab_size != original_->config().vocab_size) {
     throw Error(ErrorCode::kValidationFailed,
                 fmt::format("{}: expected the tokenizer and vocabulary of {}, found others",
@@ -102,6 +119,7 @@ Quality QualityMeter::Measure(const Model& compressed) {
   quality.compressed = Perplexity(compressed, "Validating");
   quality.delta_pct = (quality.compressed.perplexity / quality.original.perplexity - 1) * 100;
   quality.dataset = held_out_.name;
+  quality.protocol = protocol_;
   return quality;
 }
 

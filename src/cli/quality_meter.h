@@ -22,12 +22,16 @@ namespace llmq {
 // More than this increase of perplexity is severe (FR-014).
 inline constexpr double kSevereDeltaPct = 50.0;
 
+// How perplexity is measured: as in the papers, or as llama-perplexity does.
+enum class Protocol { kPaper, kLlamaCpp };
+
 struct Quality {
   PerplexityResult original;
   PerplexityResult compressed;
   double delta_pct = 0;  // increase of perplexity
   std::optional<CoherenceResult> coherence;
   std::string dataset;
+  Protocol protocol = Protocol::kPaper;
 
   bool severe() const { return delta_pct > kSevereDeltaPct; }
 };
@@ -44,7 +48,7 @@ class QualityMeter {
  public:
   // Opens the original. Borrows `progress`.
   QualityMeter(const std::filesystem::path& original, TextDataset held_out, int64_t max_windows,
-               int threads, Progress& progress);
+               int threads, Progress& progress, Protocol protocol = Protocol::kPaper);
 
   // Throws Error{kValidationFailed} if the models' tokenizers differ or a loss is not finite.
   Quality Measure(const Model& compressed);
@@ -58,9 +62,11 @@ class QualityMeter {
 
  private:
   PerplexityResult Perplexity(const Model& model, const std::string& stage);
+  std::vector<int32_t> Tokenize(const Tokenizer& tokenizer) const;
 
   std::unique_ptr<Model> original_;
   TextDataset held_out_;
+  Protocol protocol_;
   std::vector<int32_t> tokens_;  // held_out_ as the original's tokenizer writes it
   int64_t max_windows_;
   int threads_;

@@ -111,6 +111,7 @@ Written Write(const Model& model, const std::vector<int32_t>& prompt, int64_t ma
   const auto session = Session::Create(model, static_cast<int64_t>(prompt.size()) + max_new);
   Written written;
   TokenStream stream(model.tokenizer());
+  for (const int32_t id : prompt) stream.Push(id);  // a word's space depends on what is before it
   const auto emit = [&](const std::string& piece) {
     written.text += piece;
     if (!output.json()) output.Stream(piece);

@@ -21,6 +21,7 @@ struct ValidateOptions {
   std::string original;
   std::string compressed;
   TextArguments text;
+  Protocol protocol = Protocol::kPaper;
   bool coherence_test = false;
   std::optional<Benchmark> benchmark;
   std::string benchmark_data;
@@ -146,7 +147,7 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   const std::filesystem::path original = ResolveModelDirectory(options.original);
   Progress progress;
   QualityMeter meter(original, ChooseText(options.text).held_out, options.text.samples,
-                     options.threads, progress);
+                     options.threads, progress, options.protocol);
   const std::unique_ptr<Model> compressed = meter.Open(options.compressed);
   Validation validation;
   if (HoldsLittleBit(options.compressed)) {
@@ -183,6 +184,14 @@ CommandRun SetupValidate(CLI::App& app) {
                  "Most windows to measure on (64-1024)")
       ->type_name("INT")
       ->capture_default_str();
+  app.add_option("--protocol", options->protocol,
+                 "How perplexity is measured: paper, llama.cpp (as llama-perplexity does)")
+      ->type_name("TEXT")
+      ->default_str("paper")
+      ->transform(CLI::CheckedTransformer(
+                      std::map<std::string, Protocol>{{"paper", Protocol::kPaper},
+                                                      {"llama.cpp", Protocol::kLlamaCpp}})
+                      .description(""));
   app.add_flag("--coherence-test", options->coherence_test,
                "Run coherence test with sample prompts");
   app.add_option("--benchmark", options->benchmark, "Run a benchmark: wikitext, hellaswag, arc")

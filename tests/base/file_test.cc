@@ -51,6 +51,16 @@ TEST_F(FileTest, OutputAppearsOnlyOnCommit) {
   EXPECT_EQ(EntryCount(), 1);
 }
 
+TEST_F(FileTest, FlushKeepsTheNameBack) {
+  AtomicFile file(directory_ / "out");
+  file.Append("text");
+  file.Flush();
+  EXPECT_FALSE(fs::exists(directory_ / "out"));
+  file.Append(" and more");
+  file.Commit();
+  EXPECT_EQ(ReadTextFile(directory_ / "out"), "text and more");
+}
+
 TEST_F(FileTest, NothingIsLeftWithoutCommit) {
   { AtomicFile(directory_ / "out").Append("half"); }
   EXPECT_EQ(EntryCount(), 0);

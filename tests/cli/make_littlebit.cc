@@ -1,5 +1,6 @@
 // make_littlebit MODEL OUTPUT BPW: a valid .littlebit file of a model with random signs and
-// plausible scales, for tests of what reads such files. The real thing needs the compressor.
+// plausible scales, for tests of what reads such files. The real thing needs the compressor. With
+// BPW 0 every tensor stays as it was: the model itself, for tests of what is written from such files.
 #include <fmt/core.h>
 
 #include <cstdlib>
@@ -52,15 +53,16 @@ void AddTable(const TensorView& tensor, int bits, LittleBitWriter& writer) {
 
 void Make(const char* model, const char* output, double bpw) {
   const Checkpoint checkpoint(model);
-  const RankPlan ranks = PlanRanks(checkpoint.config(), {.target_bpw = bpw});
-  const OutputPlan plan =
-      PlanOutput(checkpoint.config(), checkpoint.files(), ranks, 8, checkpoint.tensors());
+  const bool dense = bpw == 0;
+  const RankPlan ranks = PlanRanks(checkpoint.config(), {.target_bpw = dense ? 2.0 : bpw});
+  const OutputPlan plan = PlanOutput(checkpoint.config(), checkpoint.files(), ranks,
+                                     dense ? 16 : 8, checkpoint.tensors());
   LittleBitWriter writer(output);
   size_t next_layer = 0;
   for (const SectionPlan& section : plan.sections) {
     if (section.kind == StorageKind::kFile) {
       writer.AddFile(section.name, checkpoint.files().at(section.name));
-    } else if (section.kind == StorageKind::kDense) {
+    } else if (section.kind == StorageKind::kDense || dense) {
       writer.AddDense(checkpoint.Get(section.name));
     } else if (section.kind == StorageKind::kGroupQuant) {
       AddTable(checkpoint.Get(section.name), 8, writer);

@@ -21,15 +21,15 @@ std::atomic<size_t> largest_allocation = 0;
 }  // namespace
 
 // The test program's own, to see what a reader asks for.
-void* operator new(size_t bytes) {
+[[gnu::noinline]] void* operator new(size_t bytes) {
   size_t largest = largest_allocation.load();
   while (bytes > largest && !largest_allocation.compare_exchange_weak(largest, bytes)) {
   }
   if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace llmq {
 namespace {

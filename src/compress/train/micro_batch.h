@@ -9,15 +9,16 @@
 
 namespace llmq {
 
-// Sequences of a micro-batch hold about this many tokens: enough rows to keep a matrix product
-// busy, few enough that a batch feeds several workers. A constant, because sums must not depend on
-// the machine.
+// Sequences of a micro-batch hold about this many tokens: enough rows to keep a matrix product busy.
+// A constant, because sums must not depend on the machine.
 inline constexpr int64_t kMicroBatchTokens = 512;
+// A batch feeds this many workers if it can.
+inline constexpr int64_t kMicroBatches = 4;
 
 // At least one sequence. Precondition: options.sequence_tokens is positive.
 inline int64_t MicroBatchSequences(const TrainOptions& options) {
-  return std::clamp<int64_t>(kMicroBatchTokens / options.sequence_tokens, 1,
-                             options.batch_sequences);
+  const int64_t share = options.batch_sequences / kMicroBatches;
+  return std::max<int64_t>(1, std::min(kMicroBatchTokens / options.sequence_tokens, share));
 }
 
 }  // namespace llmq

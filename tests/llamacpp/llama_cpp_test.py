@@ -1,0 +1,141 @@
+"""Our GGUF files and the real llama.cpp: it loads and runs them, quantizes as we do, writes what we write and
+measures what we measure.
+
+Runs where LLM_QUANTIZE_LLAMA_CPP_BIN_DIR, or the PATH, has llama-quantize, llama-completion and llama-perplexity; is
+skipped (exit code 77) where not.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from read_gguf import read_gguf  # noqa: E402
+
+FILE_TYPES = ("F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S "
+              "Q2_K").split()
+PROMPTS = ("Once upon a time", "The little dog")
+OPTIONS = None
+
+
+def find(program):
+    directory = os.environ.get("LLM_QUANTIZE_LLAMA_CPP_BIN_DIR")
+    return shutil.which(program, path=directory) if directory else shutil.which(program)
+
+
+def run(*command, check=True, env=None):
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                            timeout=600, errors="replace", env=env)
+    if check and result.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit {result.returncode}\n{result.stderr[-2000:]}")
+    return result
+
+
+class LlamaCpp(unittest.TestCase):
+    """One model, every tensor left as it was: what differs from the original is only the file type."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.model = os.path.join(OPTIONS.models, cls.model_name)
+        cls.littlebit = os.path.join(cls.directory.name, "m.littlebit")
+        run(OPTIONS.make_littlebit, cls.model, cls.littlebit, 0)
+        cls.f32 = cls.convert("F32")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.directory.cleanup()
+
+    @classmethod
+    def convert(cls, file_type):
+        run(OPTIONS.tool, "littlebit", "convert", cls.littlebit, "gguf-lossy", "--gguf-quant", file_type, "--force",
+            "-o", cls.directory.name)
+        return os.path.join(cls.directory.name, f"m-lossy-{file_type}.gguf")
+
+    def complete(self, path, prompt, tokens):
+        return run(find("llama-completion"), "-m", path, "-p", prompt, "-n", tokens, "-no-cnv", "--seed", 1, "-t", 2,
+                   "--temp", 0, "--fit", "off").stdout
+
+    def test_loads_and_writes_every_file_type(self):
+        for file_type in FILE_TYPES:
+            with self.subTest(file_type):
+                text = self.complete(self.convert(file_type), PROMPTS[0], 8)
+                self.assertIn(PROMPTS[0], text)
+                self.assertGreater(len(text.strip()), len(PROMPTS[0]) + 4)
+
+    def test_quantizes_as_llama_quantize_does(self):
+        for file_type in FILE_TYPES[1:]:
+            with self.subTest(file_type):
+                reference = os.path.join(self.directory.name, "reference.gguf")
+                run(find("llama-quantize"), self.f32, reference, file_type, 2)
+                keys, tensors = read_gguf(self.convert(file_type))
+                reference_keys, reference_tensors = read_gguf(reference)
+                self.assertEqual(list(tensors), list(reference_tensors))
+                for name, tensor in reference_tensors.items():
+                    self.assertTrue(tensors[name] == tensor, f"{name}: {tensors[name][:2]} is not {tensor[:2]}")
+                self.assertEqual(keys, reference_keys)
+
+    def test_writes_the_same_text(self):
+        for file_type in ("F32", "F16"):
+            for prompt in PROMPTS:
+                with self.subTest(file_type=file_type, prompt=prompt):
+                    path = self.convert(file_type)
+                    ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", path, "-p", prompt,
+                                          "-n", 64).stdout)
+                    theirs = self.complete(path, prompt, 64).replace("[end of text]", "").strip()
+                    self.assertEqual((prompt + ours["text"]).strip(), theirs)
+                    self.assertTrue(ours["generated_tokens"] == 64 or ours["reached_end"])
+
+    def test_measures_the_same_perplexity(self):
+        text = os.path.join(self.directory.name, "text.txt")
+        with open(OPTIONS.text, encoding="utf-8") as source, open(text, "w", encoding="utf-8") as file:
+            stories = [json.loads(line)["text"] for line in source][:40]
+            file.write("\n\n".join(stories))
+        context = json.load(open(os.path.join(self.model, "config.json")))["max_position_embeddings"]
+        for file_type in ("F32", "Q8_0", "Q4_K_M"):
+            with self.subTest(file_type):
+                path = self.convert(file_type)
+                log = run(find("llama-perplexity"), "-m", path, "-f", text, "-c", min(512, context), "-t", 2,
+                          "--fit", "off")
+                found = re.search(r"Final estimate: PPL = ([0-9.]+)", log.stdout + log.stderr)
+                self.assertIsNotNone(found, log.stderr[-2000:])
+                theirs = float(found.group(1))
+                metrics = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "validate", self.model, path,
+                                         "--calibration-data", text, "--held-out-data", text, "--calibration-samples",
+                                         1024, "--protocol", "llama.cpp").stdout)["quality_metrics"]
+                ours = metrics["perplexity_compressed"]
+                print(f"{self.model_name} {file_type}: llama.cpp {theirs}, ours {ours:.4f}", file=sys.stderr)
+                self.assertLess(abs(ours / theirs - 1), 0.005)
+
+
+class Stories260k(LlamaCpp):
+    model_name = "stories260k/hf-f32"
+
+
+class Stories19m(LlamaCpp):
+    model_name = "stories-19m"
+
+
+del LlamaCpp  # only the two models are tests
+
+
+def main():
+    global OPTIONS
+    parser = argparse.ArgumentParser()
+    for name in ("tool", "make-littlebit", "models", "text"):
+        parser.add_argument("--" + name, required=True)
+    OPTIONS, rest = parser.parse_known_args()
+    missing = [name for name in ("llama-quantize", "llama-completion", "llama-perplexity") if find(name) is None]
+    if missing:
+        print(f"skipped: {', '.join(missing)} not found in LLM_QUANTIZE_LLAMA_CPP_BIN_DIR or the PATH")
+        sys.exit(77)
+    unittest.main(argv=sys.argv[:1] + rest, verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
