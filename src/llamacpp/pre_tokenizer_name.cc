@@ -9,6 +9,7 @@
 
 #include "base/sha256.h"
 #include "llamacpp/pre_tokenizer_digests.h"
+#include "llamacpp/pre_tokenizers.h"
 #include "llmq/error.h"
 #include "text/json_steps.h"
 
@@ -39,12 +40,12 @@ constexpr std::array<KnownSplit, 8> kKnownSplits = {{
 
 // The steps of a pre-tokenizer, as far as names depend on them.
 struct Steps {
-  std::string expressions;  // of the Split steps, joined
-  int splits = 0;
-  bool digits = false;       // Digits, each alone
-  bool words = false;        // ByteLevel cuts words itself
-  bool plain = true;         // nothing else, and no option that a name does not imply
-  std::string description;  // for messages
+  std::string splits;                    // the expressions of the Split steps, joined
+  std::vector<std::string> expressions;  // of all steps
+  bool digits = false;                   // Digits, each alone
+  bool words = false;                    // ByteLevel cuts words itself
+  bool plain = true;                     // nothing else, and no option that no name implies
+  std::string description;               // for messages
 };
 
 Steps ReadSteps(const SortedJson& file, const std::string& where) {
@@ -55,16 +56,18 @@ Steps ReadSteps(const SortedJson& file, const std::string& where) {
     if (step.type == "Split") {
       const SortedJson& pattern = RequireKey(json, "pattern", step.where);
       const std::string regex = GetString(pattern, "Regex", "", step.where);
-      steps.expressions += regex;
-      ++steps.splits;
+      steps.splits += regex;
+      steps.expressions.push_back(regex);
       steps.plain = steps.plain && !regex.empty() && !steps.digits &&
                     GetString(json, "behavior", "", step.where) == "Isolated" &&
                     !GetBool(json, "invert", false, step.where);
     } else if (step.type == "Digits") {
       steps.digits = GetBool(json, "individual_digits", false, step.where);
       steps.plain = steps.plain && steps.digits;
+      steps.expressions.emplace_back(R"(\p{N})");
     } else if (step.type == "ByteLevel") {
       steps.words = GetBool(json, "use_regex", true, step.where);
+      if (steps.words) steps.expressions.emplace_back(ByteLevelExpression());
       if (GetBool(json, "add_prefix_space", true, step.where)) {
         steps.plain = false;
         steps.description += " with add_prefix_space";
@@ -77,8 +80,8 @@ Steps ReadSteps(const SortedJson& file, const std::string& where) {
 }
 
 std::string_view NameOfSplits(const Steps& steps, bool ignore_merges) {
-  if (!steps.plain || steps.splits == 0 || steps.words) return "";
-  const std::string digest = Sha256Hex(steps.expressions);
+  if (!steps.plain || steps.splits.empty() || steps.words) return "";
+  const std::string digest = Sha256Hex(steps.splits);
   for (const KnownSplit& known : kKnownSplits) {
     if (known.digest == digest && known.ignore_merges == ignore_merges &&
         known.digits == steps.digits) {
@@ -88,10 +91,16 @@ std::string_view NameOfSplits(const Steps& steps, bool ignore_merges) {
   return "";
 }
 
-// Without a Split step, the expression is the one that every ByteLevel step has.
-std::string_view NameOfByteLevel(const Steps& steps, bool ignore_merges) {
-  if (!steps.plain || steps.splits > 0 || !steps.words || ignore_merges) return "";
-  return steps.digits ? "smollm" : "gpt-2";
+std::string_view NameOfRule(const Steps& steps, bool ignore_merges) {
+  if (!steps.plain || steps.expressions.empty()) return "";
+  for (const PreTokenizerRule& rule : PreTokenizerRules()) {
+    if (rule.ignore_merges == ignore_merges &&
+        std::equal(rule.expressions.begin(), rule.expressions.end(), steps.expressions.begin(),
+                   steps.expressions.end())) {
+      return rule.names.front();
+    }
+  }
+  return "";
 }
 
 }  // namespace
@@ -105,14 +114,14 @@ std::string PreTokenizerName(const SortedJson& file, const Tokenizer& tokenizer,
   const std::vector<int32_t> ids = tokenizer.Encode(PreTokenizerCheckText(), true);
   const std::string digest = Sha256Hex(fmt::format("[{}]", fmt::join(ids, ", ")));
   if (name.empty()) name = PreTokenizerOfDigest(digest);
-  if (name.empty()) name = NameOfByteLevel(steps, ignore_merges);
+  if (name.empty()) name = NameOfRule(steps, ignore_merges);
   if (!name.empty()) return std::string(name);
   throw Error(
       ErrorCode::kUnsupportedConversion,
       fmt::format("{}: expected a pre-tokenizer that llama.cpp has a name for, found {} (SHA-256 "
                   "of its expressions {}, of the ids of llama.cpp's check text {})",
                   where, steps.description.empty() ? "none" : steps.description,
-                  steps.splits > 0 ? Sha256Hex(steps.expressions) : "none", digest),
+                  steps.splits.empty() ? "none" : Sha256Hex(steps.splits), digest),
       "Say --pre-tokenizer NAME if you know llama.cpp's name for it");
 }
 

@@ -107,6 +107,8 @@ const std::vector<PreTokenizerRule>& Rules() {
 
 std::span<const PreTokenizerRule> PreTokenizerRules() { return Rules(); }
 
+std::string_view ByteLevelExpression() { return kGpt2; }
+
 const PreTokenizerRule& FindPreTokenizerRule(std::string_view name, const std::string& where) {
   std::string known;
   for (const PreTokenizerRule& rule : Rules()) {

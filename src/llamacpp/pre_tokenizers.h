@@ -1,7 +1,7 @@
 // The pre-tokenizers that "tokenizer.ggml.pre" names, as the steps of a tokenizer.json.
 //
 // Reference: llama.cpp, src/llama-vocab.cpp; where that approximates a model's own expression
-// (tekken, gpt-4o), the model's.
+// (docs/tokenizers.md, "In GGUF"), the model's.
 #ifndef LLMQ_LLAMACPP_PRE_TOKENIZERS_H_
 #define LLMQ_LLAMACPP_PRE_TOKENIZERS_H_
 
@@ -21,6 +21,9 @@ struct PreTokenizerRule {
 };
 
 std::span<const PreTokenizerRule> PreTokenizerRules();
+
+// What every ByteLevel step of a tokenizer.json calls a word.
+std::string_view ByteLevelExpression();
 
 // Throws Error{kGeneral} naming `name` and the known ones.
 const PreTokenizerRule& FindPreTokenizerRule(std::string_view name, const std::string& where);

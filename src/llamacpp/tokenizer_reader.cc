@@ -26,12 +26,17 @@ namespace {
 // Tokens that end a text, by whatever type a file gives them: llama.cpp takes them for control
 // tokens by name (src/llama-vocab.cpp, "end-of-generation").
 constexpr std::array<std::string_view, 22> kEndNames = {
-    "<|eot_id|>",      "<|im_end|>",         "<|end|>",     "<|return|>",
-    "<|call|>",        "<|flush|>",          "<|calls|>",   "<end_of_turn>",
-    "<|endoftext|>",   "</s>",               "<|eom_id|>",  "<EOT>",
-    "_<EOT>",          "[EOT]",              "[EOS]",       "<|end_of_text|>",
-    "<eos>",           "<end_of_utterance>", "<turn|>",     "<|tool_response>",
-    "[e~[",            "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
+    "<|eot_id|>",    "<|im_end|>",
+    "<|end|>",       "<|return|>",
+    "<|call|>",      "<|flush|>",
+    "<|calls|>",     "<end_of_turn>",
+    "<|endoftext|>", "</s>",
+    "<|eom_id|>",    "<EOT>",
+    "_<EOT>",        "[EOT]",
+    "[EOS]",         "<|end_of_text|>",
+    "<eos>",         "<end_of_utterance>",
+    "<turn|>",       "<|tool_response>",
+    "[e~[",          "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
 
 class Keys {
  public:
@@ -77,7 +82,7 @@ std::vector<std::string> ReadTexts(const Keys& keys) {
   std::unordered_map<std::string_view, size_t> ids;
   for (size_t id = 0; id < texts.size(); ++id) {
     std::string& text = texts[id];
-    text.resize(std::min(text.find('\0'), text.size()));  // llama.cpp reads no further,
+    text.resize(std::min(text.find('\0'), text.size()));     // llama.cpp reads no further,
     if (text.empty()) text = fmt::format("[EMPTY_{}]", id);  // and gives it this name
     if (!IsValidUtf8(text)) {
       keys.Fail(kName, fmt::format("entry {}: expected UTF-8, found other bytes", id));
@@ -129,6 +134,11 @@ std::vector<float> ReadScores(const Keys& keys, size_t count) {
   return *scores;
 }
 
+// Fills the vocabulary up to the number of embeddings; no text is ever encoded to it.
+bool IsPadding(const std::string& text, PieceType type) {
+  return type == PieceType::kUnused && text.starts_with("[PAD");
+}
+
 struct Specials {
   std::array<std::optional<uint32_t>, kSpecialTokenNames.size()> ids;  // like kSpecialTokenNames
   std::optional<uint32_t> bos() const { return ids[0]; }
@@ -137,8 +147,7 @@ struct Specials {
   bool add_eos;
 };
 
-// `bos`, `eos`: what llama.cpp takes where the file does not say.
-Specials ReadSpecials(const Keys& keys, size_t tokens, uint32_t bos, uint32_t eos, bool add_bos) {
+Specials ReadSpecials(const Keys& keys, size_t tokens, bool add_bos) {
   Specials specials;
   for (size_t i = 0; i < kSpecialTokenNames.size(); ++i) {
     const std::string_view name = kSpecialTokenNames[i].key;
@@ -149,8 +158,6 @@ Specials ReadSpecials(const Keys& keys, size_t tokens, uint32_t bos, uint32_t eo
     }
     specials.ids[i] = *id;
   }
-  if (!specials.ids[0] && bos < tokens) specials.ids[0] = bos;
-  if (!specials.ids[1] && eos < tokens) specials.ids[1] = eos;
   specials.add_bos = keys.GetFlag("tokenizer.ggml.add_bos_token", add_bos);
   specials.add_eos = keys.GetFlag("tokenizer.ggml.add_eos_token", false);
   return specials;
@@ -175,11 +182,15 @@ ModelFiles SentencePieceFiles(const Keys& keys) {
   const std::vector<std::string> texts = ReadTexts(keys);
   const std::vector<PieceType> types = ReadTypes(keys, texts);
   const std::vector<float> scores = ReadScores(keys, texts.size());
-  const Specials specials = ReadSpecials(keys, texts.size(), 1, 2, /*add_bos=*/true);
+  Specials specials = ReadSpecials(keys, texts.size(), /*add_bos=*/true);
+  for (uint32_t i = 0; i < 2; ++i) {  // where the file does not say, they are 1 and 2
+    if (!specials.ids[i] && i + 1 < texts.size()) specials.ids[i] = i + 1;
+  }
   SentencePieceModel model;
   model.model_type = 2;
   model.add_dummy_prefix = keys.GetFlag("tokenizer.ggml.add_space_prefix", true);
   model.remove_extra_whitespaces = false;  // llama.cpp keeps every space
+  model.unk_surface = "";                  // and shows no unknown token
   if (specials.bos()) model.bos_piece = texts[*specials.bos()];
   if (specials.eos()) model.eos_piece = texts[*specials.eos()];
   SortedJson config = TokenizerConfigJson(keys, specials, texts);
@@ -193,8 +204,8 @@ ModelFiles SentencePieceFiles(const Keys& keys) {
                             texts[id].substr(0, 60)));
     }
     bytes += type == PieceType::kByte;
-    // llama.cpp does not take unused tokens apart again. Padding is out of reach anyway.
-    if (type == PieceType::kUnused && !texts[id].starts_with("[PAD")) type = PieceType::kNormal;
+    // llama.cpp does not take unused tokens apart again.
+    if (type == PieceType::kUnused && !IsPadding(texts[id], type)) type = PieceType::kNormal;
     // llama.cpp seeks these in the raw text, SentencePiece does not: they are listed as added.
     if (type == PieceType::kUserDefined) {
       config["added_tokens_decoder"][std::to_string(id)] = {
@@ -224,7 +235,7 @@ SortedJson PostProcessorJson(const Keys& keys, const Specials& specials,
   SortedJson single = SortedJson::array();
   SortedJson tokens = SortedJson::object();
   const auto add = [&](std::optional<uint32_t> id, std::string_view key) {
-    if (!id) keys.Fail(key, "expected an id, as it is added to every text, found none");
+    if (!id) keys.Fail(key, "expected an id, as the token is added to every text, found none");
     const std::string& text = texts[*id];
     single.push_back({{"SpecialToken", {{"id", text}, {"type_id", 0}}}});
     tokens[text] = {{"id", text}, {"ids", {*id}}, {"tokens", {text}}};
@@ -257,11 +268,12 @@ ModelFiles ByteLevelFiles(const Keys& keys) {
   const auto* name = keys.Get<std::string>("tokenizer.ggml.pre", "STRING");
   const PreTokenizerRule& rule =
       FindPreTokenizerRule(name == nullptr || name->empty() ? "default" : *name, keys.where());
-  const Specials specials = ReadSpecials(keys, texts.size(), 11, 11, rule.add_bos);
+  const Specials specials = ReadSpecials(keys, texts.size(), rule.add_bos);
   SortedJson file;
   SortedJson& vocabulary = file["model"]["vocab"];
   SortedJson& added = file["added_tokens"] = SortedJson::array();
   for (size_t id = 0; id < texts.size(); ++id) {
+    if (IsPadding(texts[id], types[id])) continue;
     vocabulary[texts[id]] = id;
     const bool control = types[id] == PieceType::kControl || types[id] == PieceType::kUnknown;
     if (!control && types[id] != PieceType::kUserDefined) continue;
@@ -287,9 +299,8 @@ ModelFiles TokenizerFilesFromKeys(std::span<const GgufKey> keys, const std::stri
   const auto& model = reader.Require<std::string>("tokenizer.ggml.model", "STRING");
   if (model == "llama") return SentencePieceFiles(reader);
   if (model == "gpt2") return ByteLevelFiles(reader);
-  reader.Fail("tokenizer.ggml.model",
-              fmt::format("expected \"llama\" or \"gpt2\", found \"{}\"",
-                          ReplaceInvalidUtf8(model.substr(0, 60))));
+  reader.Fail("tokenizer.ggml.model", fmt::format("expected \"llama\" or \"gpt2\", found \"{}\"",
+                                                  ReplaceInvalidUtf8(model.substr(0, 60))));
 }
 
 }  // namespace llmq

@@ -106,7 +106,8 @@ std::vector<GgufKey> ScoreKeys(const VocabularyPieces& pieces, bool space_prefix
     return piece.type == PieceType::kByte;
   });
   if (bytes != 256) {
-    FailConversion(fmt::format("{}: expected a token for each of 256 bytes, found {}", where, bytes));
+    FailConversion(
+        fmt::format("{}: expected a token for each of 256 bytes, found {}", where, bytes));
   }
   std::vector<GgufKey> keys = {{"tokenizer.ggml.model", std::string("llama")},
                                {"tokenizer.ggml.pre", std::string("default")}};
@@ -149,8 +150,9 @@ void CheckScores(const std::vector<GgufKey>& keys, const Tokenizer& tokenizer,
   const auto again = Tokenizer::FromFiles(TokenizerFilesFromKeys(keys, where), where);
   for (const std::string_view text : {PreTokenizerCheckText(), BuiltInHeldOutFile()}) {
     if (tokenizer.Encode(text, true) != again->Encode(text, true)) {
-      FailConversion(where + ": tokenizer.json: expected merges that scores of tokens can stand "
-                             "for, found others; a tokenizer.model would have scores");
+      FailConversion(where +
+                     ": tokenizer.json: expected merges that scores of tokens can stand "
+                     "for, found others; a tokenizer.model would have scores");
     }
   }
 }
@@ -168,17 +170,19 @@ class KeyBuilder {
   std::vector<GgufKey> Build(const std::string& pre_tokenizer) const {
     if (!json_.is_null() && IsByteLevel(json_, json_where())) return ByteLevel(pre_tokenizer);
     if (!pre_tokenizer.empty()) {
-      throw Error(ErrorCode::kInvalidArguments,
-                  fmt::format("{}: a pre-tokenizer is given, \"{}\", but only byte-level tokenizers "
-                              "have one",
-                              where_, pre_tokenizer),
-                  "Leave --pre-tokenizer out");
+      throw Error(
+          ErrorCode::kInvalidArguments,
+          fmt::format("{}: a pre-tokenizer is given, \"{}\", but only byte-level tokenizers "
+                      "have one",
+                      where_, pre_tokenizer),
+          "Leave --pre-tokenizer out");
     }
     const auto model = files_.find("tokenizer.model");
     if (model != files_.end()) return Scored(model->second);
     if (HasByteFallback(json_, json_where())) return Ranked();
-    FailConversion(where_ + ": expected a SentencePiece tokenizer.model or a tokenizer.json with "
-                            "byte fallback or byte-level BPE, found neither");
+    FailConversion(where_ +
+                   ": expected a SentencePiece tokenizer.model or a tokenizer.json with "
+                   "byte fallback or byte-level BPE, found neither");
   }
 
  private:
@@ -186,9 +190,8 @@ class KeyBuilder {
 
   std::vector<GgufKey> ByteLevel(const std::string& pre_tokenizer) const {
     const auto pieces = PiecesOfByteLevel(json_, listed_, vocab_size_, json_where());
-    const std::string name = pre_tokenizer.empty()
-                                 ? PreTokenizerName(json_, *tokenizer_, json_where())
-                                 : pre_tokenizer;
+    const std::string name =
+        pre_tokenizer.empty() ? PreTokenizerName(json_, *tokenizer_, json_where()) : pre_tokenizer;
     return WithSpecialTokens(MergeKeys(json_, pieces, name, json_where()), pieces);
   }
 
@@ -199,13 +202,13 @@ class KeyBuilder {
       FailConversion(inside + ": expected spaces before words, found them behind");
     }
     if (!model.precompiled_charsmap.empty()) {
-      LogWarning(inside + ": llama.cpp does not apply this model's rules for characters; texts "
-                          "that they change get other ids there");
+      LogWarning(inside +
+                 ": llama.cpp does not apply this model's rules for characters; texts "
+                 "that they change get other ids there");
     }
     // A tokenizer.json beside it is what a model is used with, and it can differ in this.
-    const bool prefix = HasByteFallback(json_, json_where())
-                            ? AddsSpacePrefix(json_, json_where())
-                            : model.add_dummy_prefix;
+    const bool prefix = HasByteFallback(json_, json_where()) ? AddsSpacePrefix(json_, json_where())
+                                                             : model.add_dummy_prefix;
     const auto pieces = PiecesOfModel(model, listed_, vocab_size_, inside);
     return WithSpecialTokens(ScoreKeys(pieces, prefix, inside), pieces);
   }

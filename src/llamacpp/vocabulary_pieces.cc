@@ -58,8 +58,9 @@ class PieceTable {
     // llama.cpp reads a text up to a zero byte, and never makes an empty token: stays padding.
     if (piece.text.empty() || piece.text.find('\0') != std::string::npos) return;
     if (!ids_.try_emplace(piece.text, id).second) {
-      throw Error(ErrorCode::kGeneral, fmt::format("{}: expected each token once, found \"{}\" twice",
-                                                   where_, piece.text.substr(0, 60)));
+      throw Error(ErrorCode::kGeneral,
+                  fmt::format("{}: expected each token once, found \"{}\" twice", where_,
+                              piece.text.substr(0, 60)));
     }
     pieces_[static_cast<size_t>(id)] = std::move(piece);
   }
@@ -70,20 +71,21 @@ class PieceTable {
     const int64_t id = known == ids_.end() ? token.id : known->second;
     if (token.text.empty()) return;
     if (id < 0 || id >= static_cast<int64_t>(pieces_.size())) {
-      LogVerbose(fmt::format("{}: added token \"{}\" has id {}, which the model's {} embeddings do "
-                             "not cover: left out",
-                             where_, token.text.substr(0, 60), id, pieces_.size()));
+      LogVerbose(
+          fmt::format("{}: added token \"{}\" has id {}, which the model's {} embeddings do "
+                      "not cover: left out",
+                      where_, token.text.substr(0, 60), id, pieces_.size()));
       return;
     }
     SentencePiece& piece = pieces_[static_cast<size_t>(id)];
-    const bool settled = piece.type == PieceType::kUnknown || piece.type == PieceType::kControl ||
-                         piece.type == PieceType::kByte;
+    const bool control = token.special || LooksSpecial(token.text);
+    const PieceType type = control ? PieceType::kControl : PieceType::kUserDefined;
+    const bool settled =
+        piece.type == type || piece.type == PieceType::kUnknown || piece.type == PieceType::kByte;
     if (settled && piece.text == token.text) return;
     ids_.erase(piece.text);
-    const bool control = token.special || LooksSpecial(token.text);
     const bool plain = control || !spaces || !token.normalized;
-    piece = {plain ? token.text : PlainSpaces(token.text), spaces ? kAddedScore : 0,
-             control ? PieceType::kControl : PieceType::kUserDefined};
+    piece = {plain ? token.text : PlainSpaces(token.text), spaces ? kAddedScore : 0, type};
     if (!ids_.try_emplace(piece.text, id).second) {
       throw Error(ErrorCode::kGeneral,
                   fmt::format("{}: added tokens: expected each text once, found \"{}\" twice",
@@ -174,7 +176,8 @@ VocabularyPieces PiecesOfMerges(const SortedJson& file, const std::vector<Listed
                                 int64_t vocab_size, const std::string& where) {
   const std::string inside = where + ": model";
   const SortedJson& model = RequireKey(file, "model", where);
-  std::unordered_map<std::string, float> scores;  // of tokens that merges make; the best rank counts
+  std::unordered_map<std::string, float>
+      scores;  // of tokens that merges make; the best rank counts
   const SortedJson& merges = RequireKey(model, "merges", inside);
   for (const SortedJson& merge : merges) {
     const auto [left, right] = MergeHalves(merge, inside + ": merges");

@@ -57,6 +57,10 @@ class LlamaCpp(unittest.TestCase):
             "-o", cls.directory.name)
         return os.path.join(cls.directory.name, f"m-lossy-{file_type}.gguf")
 
+    def context(self):
+        with open(os.path.join(self.model, "config.json"), encoding="utf-8") as file:
+            return json.load(file)["max_position_embeddings"]
+
     def complete(self, path, prompt, tokens):
         return run(find("llama-completion"), "-m", path, "-p", prompt, "-n", tokens, "-no-cnv", "--seed", 1, "-t", 2,
                    "--temp", 0, "--fit", "off").stdout
@@ -96,7 +100,7 @@ class LlamaCpp(unittest.TestCase):
         with open(OPTIONS.text, encoding="utf-8") as source, open(text, "w", encoding="utf-8") as file:
             stories = [json.loads(line)["text"] for line in source][:40]
             file.write("\n\n".join(stories))
-        context = json.load(open(os.path.join(self.model, "config.json")))["max_position_embeddings"]
+        context = self.context()
         for file_type in ("F32", "Q8_0", "Q4_K_M"):
             with self.subTest(file_type):
                 path = self.convert(file_type)
