@@ -54,6 +54,17 @@ uint64_t PlannedGgufLossyBytes(const ModelFiles& files, const ModelConfig& confi
 LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::path& path,
                            const LossyOptions& options, const ConvertProgress& progress);
 
+// A dense GGUF file of a model that can be run, as `info` shows it. Throws as Model::Open does.
+struct DenseGgufSummary {
+  ModelConfig config;
+  std::string name;  // general.name; empty if the file has none
+  std::string type;  // of most values: "Q4_K"
+  int64_t parameters = 0;
+};
+DenseGgufSummary SummarizeDenseGguf(const std::filesystem::path& path);
+// The tensors with a value, or a block's scale, that is not finite. Reads everything.
+std::vector<std::string> NonFiniteTensors(const GgufFile& file);
+
 // What llama.cpp's tools show of the model: llama.* and tokenizer.* keys for WriteGgufExt. If the
 // tokenizer has no equivalent there, its keys are left out and `warnings` says so.
 std::vector<GgufKey> DescriptiveKeys(const LittleBitFile& file, std::vector<std::string>& warnings);

@@ -16,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "2G", "500M", "1000000": bytes, in powers of 1000 as llama-gguf-split counts. nullopt if it is no size.
+// "2G", "500M", "1000000": bytes, in powers of 1000 as llama-gguf-split counts. nullopt if it is no
+// size.
 std::optional<uint64_t> ParseSize(const std::string& text) {
   uint64_t value = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -63,11 +64,12 @@ LossyOptions MakeLossyOptions(const GgufArguments& arguments, int threads) {
   if (arguments.max_shard_size.empty()) return options;
   const std::optional<uint64_t> size = ParseSize(arguments.max_shard_size);
   if (!size) {
-    throw Error(ErrorCode::kInvalidArguments,
-                fmt::format("--max-shard-size: expected a number of bytes with K, M or G behind it, "
-                            "found '{}'",
-                            arguments.max_shard_size),
-                "Write 2G or 500M");
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        fmt::format("--max-shard-size: expected a number of bytes with K, M or G behind it, "
+                    "found '{}'",
+                    arguments.max_shard_size),
+        "Write 2G or 500M");
   }
   options.max_shard_bytes = *size;
   return options;
@@ -96,12 +98,13 @@ Conversion Convert(const LittleBitFile& input, const fs::path& output, OutputFor
     return conversion;
   }
   bool begun = false;
-  LossyReport report = WriteGgufLossy(
-      input, output, lossy, [&](int64_t done, int64_t total, const std::string& name) {
-        if (!std::exchange(begun, true)) progress.Begin("Quantizing", total, 0, "tensors");
-        progress.Advance(done, name);
-        return !InterruptRequested();
-      });
+  LossyReport report = WriteGgufLossy(input, output, lossy,
+                                      [&](int64_t done, int64_t total, const std::string& name) {
+                                        if (!std::exchange(begun, true))
+                                          progress.Begin("Quantizing", total, 0, "tensors");
+                                        progress.Advance(done, name);
+                                        return !InterruptRequested();
+                                      });
   progress.End();
   return {std::move(report.files), report.bytes, std::move(report.types),
           std::move(report.warnings)};

@@ -1,6 +1,7 @@
 // What compress and convert have in common about GGUF output: options, names and the conversion.
 //
-// Before this: a finished .littlebit or gguf-ext file. After this: the file that the user asked for.
+// Before this: a finished .littlebit or gguf-ext file. After this: the file that the user asked
+// for.
 #ifndef LLMQ_CLI_GGUF_OPTIONS_H_
 #define LLMQ_CLI_GGUF_OPTIONS_H_
 
@@ -45,8 +46,8 @@ struct Conversion {
   std::map<std::string, int64_t> types;  // gguf-lossy: tensors of each block type
   std::vector<std::string> warnings;
 };
-// Writes `output` from the compressed model `input`. Errors as those of WriteLittleBit, WriteGgufExt
-// and WriteGgufLossy; Error{kUserCancelled} after Ctrl-C.
+// Writes `output` from the compressed model `input`. Errors as those of WriteLittleBit,
+// WriteGgufExt and WriteGgufLossy; Error{kUserCancelled} after Ctrl-C.
 Conversion Convert(const LittleBitFile& input, const std::filesystem::path& output,
                    OutputFormat format, const LossyOptions& lossy, Progress& progress);
 

@@ -14,6 +14,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "llmq/checkpoint.h"
+#include "llmq/convert.h"
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
 
@@ -149,8 +150,21 @@ void Print(const ModelInfoOptions& options, const Summary& summary, const CheckR
   output.Result(json, text);
 }
 
+void PrintGguf(const ModelInfoOptions& options, Output& output) {
+  const DenseGgufSummary gguf = SummarizeDenseGguf(options.model);
+  CheckResult check;
+  if (options.check) {
+    const GgufFile file{std::filesystem::path(options.model)};
+    check = {.tensors = static_cast<int64_t>(file.tensors().size()), .bad = NonFiniteTensors(file)};
+  }
+  Print(options,
+        {gguf.name.empty() ? ModelName(options.model) : gguf.name, gguf.config, gguf.parameters,
+         gguf.type},
+        options.check ? &check : nullptr, output);
+}
+
 void RunModelInfo(const ModelInfoOptions& options, Output& output) {
-  if (LooksLikeLittleBit(options.model)) {
+  if (HoldsLittleBit(options.model)) {
     const LittleBitFile file{std::filesystem::path(options.model)};
     const Summary summary = {file.metadata().source_model, file.config(),
                              file.metadata().original_parameters, file.config().torch_dtype};
@@ -158,6 +172,7 @@ void RunModelInfo(const ModelInfoOptions& options, Output& output) {
     if (options.check) check = CheckLittleBit(file);
     return Print(options, summary, options.check ? &check : nullptr, output);
   }
+  if (LooksLikeGguf(options.model)) return PrintGguf(options, output);
   const Checkpoint checkpoint(ResolveModelDirectory(options.model));
   const ModelConfig& config = checkpoint.config();
   const Summary summary = {ModelName(options.model), config, checkpoint.parameter_count(),
@@ -173,7 +188,7 @@ void RunModelInfo(const ModelInfoOptions& options, Output& output) {
 
 CommandRun SetupModelInfo(CLI::App& app) {
   auto options = std::make_shared<ModelInfoOptions>();
-  app.add_option("MODEL", options->model, "Model directory or .littlebit file")->required();
+  app.add_option("MODEL", options->model, "Model directory, .littlebit or GGUF file")->required();
   app.add_flag("--check", options->check, "Read all weights and look for NaN and Inf");
   app.footer(
       "Examples:\n"

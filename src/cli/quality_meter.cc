@@ -13,7 +13,8 @@ namespace llmq {
 namespace {
 
 constexpr const char* kPaperText =
-    "documents begun with BOS, joined; non-overlapping windows, every position but the first scored";
+    "documents begun with BOS, joined; non-overlapping windows, every position but the first "
+    "scored";
 constexpr const char* kLlamaCppText =
     "documents joined; non-overlapping windows, each begun with BOS, the second half scored";
 
@@ -68,8 +69,7 @@ Json QualityJson(const Quality& quality, bool passed) {
 }
 
 QualityMeter::QualityMeter(const std::filesystem::path& original, TextDataset held_out,
-                           int64_t max_windows, int threads, Progress& progress,
-                           Protocol protocol)
+                           int64_t max_windows, int threads, Progress& progress, Protocol protocol)
     : original_(Model::Open(original, threads)),
       held_out_(std::move(held_out)),
       protocol_(protocol),

@@ -7,8 +7,8 @@
 
 #include <limits>
 
-#include "formats/gguf_ext.h"
 #include "base/limits.h"
+#include "formats/gguf_ext.h"
 #include "formats/littlebit_entry.h"
 #include "formats/littlebit_layout.h"
 #include "llmq/error.h"
@@ -18,9 +18,9 @@ namespace {
 
 using littlebit_layout::Entry;
 
-[[noreturn]] void Fail(const std::string& where, const std::string& what,
-                       const std::string& suggestion =
-                           "The file is damaged or was not written by llm-quantize") {
+[[noreturn]] void Fail(
+    const std::string& where, const std::string& what,
+    const std::string& suggestion = "The file is damaged or was not written by llm-quantize") {
   throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what), suggestion);
 }
 
@@ -64,8 +64,9 @@ std::vector<Entry> ReadEntries(const GgufFile& file, size_t count) {
   for (Entry& entry : entries) {
     for (uint32_t d = 0; d < entry.dimensions; ++d, ++used) {
       if (d == littlebit_layout::kShapeSlots || used == shapes.size()) {
-        Fail(file.path().string(), "littlebit.section.shape: expected the numbers that "
-                                   "littlebit.section.dimensions counts, found others");
+        Fail(file.path().string(),
+             "littlebit.section.shape: expected the numbers that "
+             "littlebit.section.dimensions counts, found others");
       }
       entry.shape[d] = shapes[used];
     }
@@ -128,8 +129,8 @@ void TakeData(LittleBitSection& section, uint64_t data_bytes, const std::string&
   const uint64_t expected =
       factors ? static_cast<uint64_t>(LittleBitArrayBytes(section.littlebit_shape())) : data_bytes;
   if (section.data.size() != expected) {
-    Fail(where, fmt::format("expected {} bytes of tensors, found {}", expected,
-                            section.data.size()));
+    Fail(where,
+         fmt::format("expected {} bytes of tensors, found {}", expected, section.data.size()));
   }
   tensors.Expect(GgufExtTensors(section, base), where);
 }
@@ -140,13 +141,15 @@ GgufExtContent ReadGgufExt(const GgufFile& file) {
   const std::string path = file.path().string();
   const uint32_t* version = file.Get<uint32_t>(kGgufExtVersionKey);
   if (version == nullptr) {
-    Fail(path, fmt::format("{}: expected this key of a GGUF file with LittleBit factors, found none",
-                           kGgufExtVersionKey),
+    Fail(path,
+         fmt::format("{}: expected this key of a GGUF file with LittleBit factors, found none",
+                     kGgufExtVersionKey),
          "Give a .littlebit file or one made with 'convert FILE gguf-ext'");
   }
   if (*version != kLittleBitFormatVersion) {
-    Fail(path, fmt::format("{}: expected {}, found {}", kGgufExtVersionKey, kLittleBitFormatVersion,
-                           *version),
+    Fail(path,
+         fmt::format("{}: expected {}, found {}", kGgufExtVersionKey, kLittleBitFormatVersion,
+                     *version),
          "Use a version of llm-quantize that knows this format version");
   }
   if (file.alignment() != kGgufExtAlignment) {

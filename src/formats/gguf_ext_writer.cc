@@ -1,7 +1,7 @@
 // Writes a compressed model as gguf-ext, and back as .littlebit.
 //
-// Before this: formats/littlebit_file, opened from either container. After this: a file that it opens
-// again. One section is in memory at a time.
+// Before this: formats/littlebit_file, opened from either container. After this: a file that it
+// opens again. One section is in memory at a time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -53,8 +53,9 @@ struct Columns {
     bits.push_back(static_cast<uint32_t>(section.bits));
     dimensions.push_back(static_cast<uint32_t>(section.shape.size()));
     paths.push_back(static_cast<uint32_t>(section.paths));
-    bytes.push_back(factors ? static_cast<uint64_t>(LittleBitPayloadBytes(section.littlebit_shape()))
-                            : section.data.size());
+    bytes.push_back(factors
+                        ? static_cast<uint64_t>(LittleBitPayloadBytes(section.littlebit_shape()))
+                        : section.data.size());
     checksum.push_back(section.checksum);
     rank.push_back(static_cast<uint64_t>(section.rank));
     shape.insert(shape.end(), section.shape.begin(), section.shape.end());

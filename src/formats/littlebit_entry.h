@@ -12,9 +12,9 @@
 
 namespace llmq {
 
-// The section without its data. Throws Error{kGeneral} "path: name: expected .., found .." for a name,
-// a kind, a shape or a size that no section can have. entry.name_bytes and entry.offset are not
-// checked.
+// The section without its data. Throws Error{kGeneral} "path: name: expected .., found .." for a
+// name, a kind, a shape or a size that no section can have. entry.name_bytes and entry.offset are
+// not checked.
 LittleBitSection SectionFromEntry(const littlebit_layout::Entry& entry, const std::string& name,
                                   const std::string& path);
 

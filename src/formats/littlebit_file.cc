@@ -1,8 +1,8 @@
 // A compressed model in one file, whichever container it came in.
 //
-// Before this: formats/littlebit_reader or formats/gguf_ext has made sections of the bytes. After this:
-// runtime/weights takes the sections as they lie in the mapping. Checked here: that the sections
-// make a whole model.
+// Before this: formats/littlebit_reader or formats/gguf_ext has made sections of the bytes. After
+// this: runtime/weights takes the sections as they lie in the mapping. Checked here: that the
+// sections make a whole model.
 #include "llmq/littlebit_file.h"
 
 #include <fmt/format.h>
@@ -110,11 +110,11 @@ void LittleBitFile::State::CheckTensors() const {
     }
     if (section->shape != expected.shape) {
       Fail(where, fmt::format("{}: expected shape {}, found [{}]", expected.name, shape,
-                             fmt::join(section->shape, ", ")));
+                              fmt::join(section->shape, ", ")));
     }
     if (section->kind == StorageKind::kDense && !IsFloat(section->dtype)) {
       Fail(where, fmt::format("{}: expected F32, F16, BF16 or F64, found {}", expected.name,
-                             DTypeName(section->dtype)));
+                              DTypeName(section->dtype)));
     }
   }
 }
@@ -132,7 +132,7 @@ void LittleBitFile::State::CheckKinds() const {
         (section.kind == StorageKind::kGroupQuant && !groupable.contains(section.name));
     if (misplaced) {
       Fail(path.string(), fmt::format("{}: expected another kind, found {}", section.name,
-                                             static_cast<uint32_t>(section.kind)));
+                                      static_cast<uint32_t>(section.kind)));
     }
   }
 }

@@ -11,8 +11,8 @@
 
 namespace llmq {
 
-// Views into `file`, in its order, the metadata section among them. Throws Error{kGeneral} "path: part:
-// expected .., found ..".
+// Views into `file`, in its order, the metadata section among them. Throws Error{kGeneral} "path:
+// part: expected .., found ..".
 std::vector<LittleBitSection> ReadLittleBitSections(std::span<const std::byte> file,
                                                     const std::string& path);
 

@@ -25,8 +25,9 @@ std::vector<float> ReadFrequencyFactors(const GgufFile& file, int64_t head_dim) 
   const GgufTensor* tensor = file.FindTensor(kName);
   if (tensor == nullptr) return {};
   if (tensor->type != GgmlType::kF32 || tensor->shape != std::vector<int64_t>{head_dim / 2}) {
-    Fail(file, kName, fmt::format("expected F32 [{}], found {} [{}]", head_dim / 2,
-                                  InfoOf(tensor->type).name, fmt::join(tensor->shape, ", ")));
+    Fail(file, kName,
+         fmt::format("expected F32 [{}], found {} [{}]", head_dim / 2, InfoOf(tensor->type).name,
+                     fmt::join(tensor->shape, ", ")));
   }
   std::vector<float> factors(static_cast<size_t>(head_dim / 2));
   DequantizeRow(tensor->type, tensor->data, factors);
@@ -61,14 +62,15 @@ void GgufModel::CheckTensors() const {
     const GgufTensor* tensor = file_.FindTensor(name);
     if (tensor == nullptr) Fail(file_, name, "expected a tensor of this name, found none");
     if (tensor->shape != expected.shape) {
-      Fail(file_, name, fmt::format("expected shape [{}], found [{}]",
-                                    fmt::join(expected.shape, ", "),
-                                    fmt::join(tensor->shape, ", ")));
+      Fail(file_, name,
+           fmt::format("expected shape [{}], found [{}]", fmt::join(expected.shape, ", "),
+                       fmt::join(tensor->shape, ", ")));
     }
     if (!IsQuantizable(tensor->type)) {
-      Fail(file_, name, fmt::format("expected a type that can be read (F32, F16, BF16, Q8_0, Q4_0, "
-                                    "Q4_1, Q5_0, Q5_1, Q2_K to Q6_K), found {}",
-                                    InfoOf(tensor->type).name));
+      Fail(file_, name,
+           fmt::format("expected a type that can be read (F32, F16, BF16, Q8_0, Q4_0, "
+                       "Q4_1, Q5_0, Q5_1, Q2_K to Q6_K), found {}",
+                       InfoOf(tensor->type).name));
     }
   }
 }

@@ -1,7 +1,7 @@
 // A dense GGUF file seen as a Hugging Face model: the same names, the same small files.
 //
-// Before this: gguf has checked the container. After this: runtime/weights asks for tensors by their
-// Hugging Face names and does not know where they came from.
+// Before this: gguf has checked the container. After this: runtime/weights asks for tensors by
+// their Hugging Face names and does not know where they came from.
 #ifndef LLMQ_LLAMACPP_GGUF_MODEL_H_
 #define LLMQ_LLAMACPP_GGUF_MODEL_H_
 
@@ -17,8 +17,8 @@ namespace llmq {
 
 class GgufModel {
  public:
-  // Throws as GgufFile does, and Error{kGeneral} for another architecture than llama, a tensor that is
-  // missing, has another shape or a type that cannot be read.
+  // Throws as GgufFile does, and Error{kGeneral} for another architecture than llama, a tensor that
+  // is missing, has another shape or a type that cannot be read.
   explicit GgufModel(const std::filesystem::path& path);
 
   const GgufFile& file() const { return file_; }

@@ -1,8 +1,8 @@
 // Compressed layers become dense matrices again, and these become llama.cpp's blocks.
 //
-// Before this: formats/littlebit_file. After this: a GGUF file for every llama.cpp. The list of tensors
-// is made first, because the table stands before the data; then each tensor is multiplied out,
-// quantized and written.
+// Before this: formats/littlebit_file. After this: a GGUF file for every llama.cpp. The list of
+// tensors is made first, because the table stands before the data; then each tensor is multiplied
+// out, quantized and written.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -87,15 +87,15 @@ std::vector<float> SectionValues(const LittleBitSection& section) {
     return values;
   }
   for (int64_t row = 0; row < rows; ++row) {
-    DequantizeGroupRow(section.group_quant_shape(), section.data, row,
-                       std::span(values).subspan(static_cast<size_t>(row * cols),
-                                                 static_cast<size_t>(cols)));
+    DequantizeGroupRow(
+        section.group_quant_shape(), section.data, row,
+        std::span(values).subspan(static_cast<size_t>(row * cols), static_cast<size_t>(cols)));
   }
   return values;
 }
 
-// The rows of a head from Hugging Face's order (first values of all rotary pairs, then second values)
-// to llama.cpp's (pair by pair). values [heads * head_dim, cols] row-major.
+// The rows of a head from Hugging Face's order (first values of all rotary pairs, then second
+// values) to llama.cpp's (pair by pair). values [heads * head_dim, cols] row-major.
 std::vector<float> InterleaveHeads(const std::vector<float>& values, int64_t heads,
                                    int64_t head_dim) {
   const int64_t cols = static_cast<int64_t>(values.size()) / (heads * head_dim);
@@ -114,10 +114,10 @@ std::vector<float> InterleaveHeads(const std::vector<float>& values, int64_t hea
 void CheckFinite(const std::vector<float>& values, const std::string& name) {
   const auto it = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
   if (it == values.end()) return;
-  throw Error(ErrorCode::kReconstructionFailed,
-              fmt::format("{}: expected finite values, found {} at {}", name, *it,
-                          it - values.begin()),
-              "Check the file with 'llm-quantize littlebit info FILE --verify'");
+  throw Error(
+      ErrorCode::kReconstructionFailed,
+      fmt::format("{}: expected finite values, found {} at {}", name, *it, it - values.begin()),
+      "Check the file with 'llm-quantize littlebit info FILE --verify'");
 }
 
 std::vector<std::byte> Quantize(const GgufTensor& tensor, const std::vector<float>& values,
@@ -172,7 +172,8 @@ std::vector<std::string> UnknownTensors(const LittleBitFile& file) {
   const std::map<std::string, std::string> names = GgufTensorNames(file.config());
   std::vector<std::string> unknown;
   for (const LittleBitSection& section : file.sections()) {
-    const bool tensor = section.kind != StorageKind::kFile && section.kind != StorageKind::kMetadata;
+    const bool tensor =
+        section.kind != StorageKind::kFile && section.kind != StorageKind::kMetadata;
     if (tensor && !names.contains(section.name)) unknown.push_back(section.name);
   }
   return unknown;
@@ -207,14 +208,13 @@ uint64_t PlannedGgufLossyBytes(const ModelFiles& files, const ModelConfig& confi
 LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::path& path,
                            const LossyOptions& options, const ConvertProgress& progress) {
   const ModelConfig& config = file.config();
-  const std::vector<PlannedTensor> plan =
-      PlanTensors(config, FindGgufFileType(options.file_type));
+  const std::vector<PlannedTensor> plan = PlanTensors(config, FindGgufFileType(options.file_type));
   const LittleBitMetadata& metadata = file.metadata();
-  GgufWriter writer(path,
-                    FileKeys({ModelName(metadata.source_model), metadata.producer,
-                              metadata.original_parameters},
-                             file.files(), config, options, file.path().string()),
-                    TableOf(plan), {.max_shard_bytes = options.max_shard_bytes});
+  GgufWriter writer(
+      path,
+      FileKeys({ModelName(metadata.source_model), metadata.producer, metadata.original_parameters},
+               file.files(), config, options, file.path().string()),
+      TableOf(plan), {.max_shard_bytes = options.max_shard_bytes});
   LossyReport report{.files = writer.paths(), .warnings = Warnings(file)};
   for (const PlannedTensor& planned : plan) {
     const LittleBitSection* section = file.Find(planned.source);

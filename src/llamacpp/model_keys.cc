@@ -66,11 +66,11 @@ class KeyReader {
 void CheckArchitecture(const GgufFile& file) {
   const auto* architecture = file.Get<std::string>("general.architecture");
   if (architecture != nullptr && *architecture == "llama") return;
-  throw Error(ErrorCode::kGeneral,
-              fmt::format("{}: general.architecture: expected llama, found {}",
-                          file.path().string(),
-                          architecture == nullptr ? "nothing" : "\"" + *architecture + "\""),
-              "Of GGUF files, only those of the architecture llama can be run");
+  throw Error(
+      ErrorCode::kGeneral,
+      fmt::format("{}: general.architecture: expected llama, found {}", file.path().string(),
+                  architecture == nullptr ? "nothing" : "\"" + *architecture + "\""),
+      "Of GGUF files, only those of the architecture llama can be run");
 }
 
 Json RopeScalingJson(const KeyReader& keys) {
@@ -85,8 +85,8 @@ Json RopeScalingJson(const KeyReader& keys) {
   const double own = 0.1 * std::log(std::max(factor, 1.0)) + 1;
   return {{"rope_type", "yarn"},
           {"factor", factor},
-          {"original_max_position_embeddings", keys.Int("rope.scaling.original_context_length",
-                                                        keys.Int("context_length"))},
+          {"original_max_position_embeddings",
+           keys.Int("rope.scaling.original_context_length", keys.Int("context_length"))},
           {"beta_fast", keys.Number("rope.scaling.yarn_beta_fast", 32.0)},
           {"beta_slow", keys.Number("rope.scaling.yarn_beta_slow", 1.0)},
           {"attention_factor", own * keys.Number("rope.scaling.attn_factor", 1.0)}};
@@ -170,25 +170,24 @@ std::string ConfigJsonFromGguf(const GgufFile& file) {
                                                   "attention.value_length, found another number",
                                                   head_dim));
   }
-  const Json config = {
-      {"architectures", {"LlamaForCausalLM"}},
-      {"model_type", "llama"},
-      {"hidden_size", hidden},
-      {"intermediate_size", keys.Int("feed_forward_length")},
-      {"num_hidden_layers", keys.Int("block_count")},
-      {"num_attention_heads", heads},
-      {"num_key_value_heads", keys.Int("attention.head_count_kv", heads)},
-      {"head_dim", head_dim},
-      {"vocab_size", VocabSize(file, keys)},
-      {"max_position_embeddings", keys.Int("context_length")},
-      {"rms_norm_eps", keys.Number("attention.layer_norm_rms_epsilon")},
-      {"rope_theta", keys.Number("rope.freq_base", 10000.0)},
-      {"rope_scaling", RopeScalingJson(keys)},
-      {"tie_word_embeddings", file.FindTensor("output.weight") == nullptr},
-      {"attention_bias", file.FindTensor("blk.0.attn_q.bias") != nullptr},
-      {"mlp_bias", file.FindTensor("blk.0.ffn_gate.bias") != nullptr},
-      {"bos_token_id", TokenIdJson(file, "tokenizer.ggml.bos_token_id")},
-      {"eos_token_id", TokenIdJson(file, "tokenizer.ggml.eos_token_id")}};
+  const Json config = {{"architectures", {"LlamaForCausalLM"}},
+                       {"model_type", "llama"},
+                       {"hidden_size", hidden},
+                       {"intermediate_size", keys.Int("feed_forward_length")},
+                       {"num_hidden_layers", keys.Int("block_count")},
+                       {"num_attention_heads", heads},
+                       {"num_key_value_heads", keys.Int("attention.head_count_kv", heads)},
+                       {"head_dim", head_dim},
+                       {"vocab_size", VocabSize(file, keys)},
+                       {"max_position_embeddings", keys.Int("context_length")},
+                       {"rms_norm_eps", keys.Number("attention.layer_norm_rms_epsilon")},
+                       {"rope_theta", keys.Number("rope.freq_base", 10000.0)},
+                       {"rope_scaling", RopeScalingJson(keys)},
+                       {"tie_word_embeddings", file.FindTensor("output.weight") == nullptr},
+                       {"attention_bias", file.FindTensor("blk.0.attn_q.bias") != nullptr},
+                       {"mlp_bias", file.FindTensor("blk.0.ffn_gate.bias") != nullptr},
+                       {"bos_token_id", TokenIdJson(file, "tokenizer.ggml.bos_token_id")},
+                       {"eos_token_id", TokenIdJson(file, "tokenizer.ggml.eos_token_id")}};
   return DumpJson(config, 2);
 }
 

@@ -11,9 +11,10 @@
 namespace llmq {
 
 // `file`: a tokenizer.json with byte-level BPE; `tokenizer`: the same, loaded. In order: the
-// SHA-256 of its Split expressions; that of its ids for a known text (llamacpp/pre_tokenizer_digests);
-// its steps, if they are just those of a rule (llamacpp/pre_tokenizers). Throws
-// Error{kUnsupportedConversion} saying what was found and how to name one.
+// SHA-256 of its Split expressions; that of its ids for a known text
+// (llamacpp/pre_tokenizer_digests); its steps, if they are just those of a rule
+// (llamacpp/pre_tokenizers). Throws Error{kUnsupportedConversion} saying what was found and how to
+// name one.
 std::string PreTokenizerName(const SortedJson& file, const Tokenizer& tokenizer,
                              const std::string& where);
 

@@ -79,6 +79,11 @@ class ContractTest(unittest.TestCase):
             self.assertNotIn("Error: ", result.stderr)
             self.assertEqual(self.left_over(), [])
 
+    def assert_exit_code(self, arguments, code):
+        result = run(arguments)
+        self.assert_no_crash(result)
+        self.assertEqual(result.returncode, code, result.stderr)
+
     def assert_succeeds(self, arguments, **options):
         result = run(arguments, **options)
         self.assert_no_crash(result)
@@ -434,13 +439,40 @@ class BadFiles(ContractTest):
         self.assert_fails(["littlebit", "info", path, "--verify"], 1, "checksum")
         self.assert_fails(["info", path, "--check"], 1, "checksum")
 
-    def test_conversions_wait_for_the_gguf_writer(self):
+    def test_conversions_that_cannot_be(self):
         path = self.littlebit_file()
-        for target in ("gguf-ext", "gguf-lossy", "littlebit"):
-            self.assert_fails(["littlebit", "convert", path, target, "-o", self.out, "--force"], 8)
+        convert = ["littlebit", "convert", path]
         model = settings.models / "stories260k/hf-f32"
+        self.assert_fails([*convert, "littlebit", "-o", self.out], 8, "already")
+        self.assert_fails(["littlebit", "convert", model, "gguf-ext", "-o", self.out], 8, "directory")
+        self.assert_fails([*convert, "gguf-lossy", "-o", self.out, "--force", "--gguf-quant", "IQ2_XS"], 8, "Q4_K_M")
+        self.assert_fails([*convert, "gguf-lossy", "-o", self.out], 9, "--force")
+        self.assert_fails([*convert, "gguf-lossy", "-o", self.out, "--force", "--max-shard-size", "2X"], 2, "2X")
+        self.assert_fails([*convert, "gguf-ext", "-n", "a/b"], 2, "a/b")
+        self.assert_fails([*convert, "gguf-ext", "-o", self.work, "-n", path.name], 2, "overwrite")
+        self.assert_fails([*convert, "gguf-ext", "-o", "/proc/none"], 1, "/proc/none")
         for container in ("gguf-ext", "gguf-lossy"):
-            self.assert_fails(self.compress(model, "--format", container), 8, "GGUF")
+            self.assert_fails(self.compress(model, "--format", container, "--gguf-quant", "Q9"), 8, "Q9")
+        self.assert_fails(self.compress(model, "--format", "gguf-lossy", "--export-metadata", self.work / "m.json"), 2,
+                          "--export-metadata")
+
+    def test_dense_gguf_files(self):
+        """A GGUF file without factors runs, but has nothing to convert."""
+        path = self.littlebit_file()
+        self.assert_succeeds(["littlebit", "convert", path, "gguf-lossy", "--force", "-o", self.work, "-n", "d.gguf"])
+        dense = self.work / "d.gguf"
+        for target in ("littlebit", "gguf-ext", "gguf-lossy"):
+            self.assert_fails(["littlebit", "convert", dense, target, "-o", self.out, "--force"], 8, "factors")
+        self.assert_fails(["littlebit", "info", dense], 1, "littlebit.version")
+        data = dense.read_bytes()
+        for name, bad in {"short": data[:5000], "magic": b"GGUF", "version": data[:4] + b"\x09" + data[5:]}.items():
+            with self.subTest(name):
+                (self.work / "bad.gguf").write_bytes(bad)
+                self.assert_fails(["littlebit", "run", self.work / "bad.gguf", "-p", "x"], 1, "bad.gguf")
+                self.assert_fails(["info", self.work / "bad.gguf"], 1, "bad.gguf")
+        other = data.replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0other", 1)
+        (self.work / "other.gguf").write_bytes(other)
+        self.assert_fails(["littlebit", "run", self.work / "other.gguf", "-p", "x"], 1, "other")
 
     def test_compressed_input(self):
         self.assert_fails(self.compress(self.littlebit_file()), 3, "already compressed")
@@ -631,6 +663,51 @@ class Success(ContractTest):
                      "Coherence Test: FAILED (", "\nVerdict: POOR ("):
             self.assertIn(part, human)
 
+    def test_convert(self):
+        path = self.littlebit_file()
+        schema = {"status": str, "input_path": str, "input_format": str, "output_path": str, "output_files": list,
+                  "format": str, "input_size_bytes": int, "compressed_size_bytes": int, "original_size_bytes": int,
+                  "compression_ratio": float, "warnings": list, "duration_seconds": float, "peak_memory_bytes": int}
+        result = json.loads(self.assert_succeeds(
+            ["--format", "json", "littlebit", "convert", path, "gguf-ext", "-o", self.out]).stdout)
+        self.assert_schema(result, schema)
+        extension = self.out / "model.gguf"
+        self.assertEqual(result["output_files"], [str(extension)])
+        self.assertEqual(result["compressed_size_bytes"], extension.stat().st_size)
+        self.assert_succeeds(["littlebit", "convert", extension, "littlebit", "-o", self.out])
+        self.assertEqual((self.out / "model.littlebit").read_bytes(), path.read_bytes())
+        for arguments in (["littlebit", "run", "-p", "Once", "-n", "8"], ["littlebit", "info", "--verify"], ["info", "--check"]):
+            texts = {self.assert_succeeds([*arguments, file]).stdout.replace(str(file), "") for file in (path, extension)}
+            self.assertEqual(len(texts), 2 if "--verify" in arguments else 1, texts)
+
+        result = json.loads(self.assert_succeeds(
+            ["--format", "json", "littlebit", "convert", extension, "gguf-lossy", "--gguf-quant", "q8_0", "--force", "-o",
+             self.out]).stdout)
+        self.assert_schema(result, schema)
+        self.assertEqual(result["gguf_quant"], "Q8_0")
+        lossy = self.out / "model-lossy-Q8_0.gguf"
+        self.assertEqual(result["output_path"], str(lossy))
+        self.assertEqual(sum(result["tensor_types"].values()), 48)
+        summary = json.loads(self.assert_succeeds(["--format", "json", "info", lossy, "--check"]).stdout)
+        self.assertEqual((summary["num_layers"], summary["hidden_size"]), (5, 64))
+        self.assert_succeeds(["littlebit", "run", lossy, "-p", "Once", "-n", "8"])
+        model = settings.models / "stories260k/hf-f32"
+        metrics = [json.loads(self.assert_succeeds(["--format", "json", "littlebit", "validate", model, file,
+                                                    "--calibration-samples", "64"]).stdout)["quality_metrics"]
+                   for file in (path, extension, lossy)]
+        self.assertEqual(metrics[0]["perplexity_compressed"], metrics[1]["perplexity_compressed"])
+        self.assertAlmostEqual(metrics[2]["perplexity_compressed"] / metrics[0]["perplexity_compressed"], 1, delta=0.02)
+
+    def test_convert_in_shards(self):
+        path = self.littlebit_file()
+        result = json.loads(self.assert_succeeds(
+            ["--format", "json", "littlebit", "convert", path, "gguf-lossy", "--gguf-quant", "F32", "--force", "-o", self.out,
+             "--max-shard-size", "300K"]).stdout)
+        self.assertGreater(len(result["output_files"]), 2)
+        self.assertEqual(self.left_over(), sorted(pathlib.Path(file).name for file in result["output_files"]))
+        self.assert_succeeds(["littlebit", "run", result["output_files"][0], "-p", "Once", "-n", "8"])
+        self.assert_exit_code(["littlebit", "run", result["output_files"][1], "-p", "Once"], 1)
+
     def test_benchmark(self):
         model = settings.models / "stories260k/hf-f32"
         items = self.work / "arc.jsonl"
@@ -746,6 +823,20 @@ class Compress(ContractTest):
         self.assertIn("Replacing ", again.stderr)
         quiet = self.assert_succeeds(["--verbosity", "quiet", *self.quick("--skip-validation")])
         self.assertEqual(quiet.stderr, "")
+
+    def test_gguf_formats(self):
+        self.need_compressor()
+        options = ["--target-bpw", "2", "--train-tokens", "0", "--calibration-samples", "64"]
+        for container, name in (("gguf-ext", "hf-f32.gguf"), ("gguf-lossy", "hf-f32-lossy-Q8_0.gguf")):
+            with self.subTest(container):
+                result = json.loads(self.assert_succeeds(
+                    ["--format", "json", *self.compress(self.model, *options, "--format", container, "--gguf-quant", "Q8_0")]
+                ).stdout)
+                self.assertEqual(result["format"], container)
+                self.assertEqual(result["output_path"], str(self.out / name))
+                self.assertEqual(result["compressed_size_bytes"], (self.out / name).stat().st_size)
+                self.assertGreater(result["quality_metrics"]["perplexity_compressed"], 1)
+        self.assertEqual(self.left_over(), ["hf-f32-lossy-Q8_0.gguf", "hf-f32.gguf"])
 
     def test_manual_rank(self):
         self.need_compressor()

@@ -1,6 +1,7 @@
 // make_littlebit MODEL OUTPUT BPW: a valid .littlebit file of a model with random signs and
 // plausible scales, for tests of what reads such files. The real thing needs the compressor. With
-// BPW 0 every tensor stays as it was: the model itself, for tests of what is written from such files.
+// BPW 0 every tensor stays as it was: the model itself, for tests of what is written from such
+// files.
 #include <fmt/core.h>
 
 #include <cstdlib>
@@ -55,8 +56,8 @@ void Make(const char* model, const char* output, double bpw) {
   const Checkpoint checkpoint(model);
   const bool dense = bpw == 0;
   const RankPlan ranks = PlanRanks(checkpoint.config(), {.target_bpw = dense ? 2.0 : bpw});
-  const OutputPlan plan = PlanOutput(checkpoint.config(), checkpoint.files(), ranks,
-                                     dense ? 16 : 8, checkpoint.tensors());
+  const OutputPlan plan = PlanOutput(checkpoint.config(), checkpoint.files(), ranks, dense ? 16 : 8,
+                                     checkpoint.tensors());
   LittleBitWriter writer(output);
   size_t next_layer = 0;
   for (const SectionPlan& section : plan.sections) {

@@ -9,8 +9,8 @@
 
 namespace llmq {
 
-// Sequences of a micro-batch hold about this many tokens: enough rows to keep a matrix product busy.
-// A constant, because sums must not depend on the machine.
+// Sequences of a micro-batch hold about this many tokens: enough rows to keep a matrix product
+// busy. A constant, because sums must not depend on the machine.
 inline constexpr int64_t kMicroBatchTokens = 512;
 // A batch feeds this many workers if it can.
 inline constexpr int64_t kMicroBatches = 4;

@@ -1,0 +1,178 @@
+// gguf-lossy: which types the tensors get, and what is refused. That llama.cpp writes the same is shown by
+// llama_cpp_test.py where it is installed.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "base/file.h"
+#include "llamacpp/file_type.h"
+#include "llmq/convert.h"
+#include "llmq/error.h"
+#include "tests/llamacpp/dense_copy.h"
+#include "tests/support/temporary_directory.h"
+
+namespace llmq {
+namespace {
+
+using testing::TemporaryDirectory;
+using testing::WriteDenseCopy;
+
+const std::filesystem::path kModel =
+    std::filesystem::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32";
+constexpr const char* kUp = "model.layers.1.mlp.up_proj.weight";
+
+bool GoOn(int64_t, int64_t, const std::string&) { return true; }
+
+template <typename Body>
+void ExpectError(ErrorCode code, const std::string& part, const Body& body) {
+  try {
+    body();
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.message();
+    EXPECT_NE(error.message().find(part), std::string::npos) << error.message();
+  }
+}
+
+ModelConfig Config(int64_t layers, int64_t kv_heads, bool tied) {
+  ModelConfig config;
+  config.num_layers = layers;
+  config.num_heads = 8;
+  config.num_kv_heads = kv_heads;
+  config.tie_word_embeddings = tied;
+  return config;
+}
+
+// Decisions that `llama-quantize --dry-run` printed for models of these layers and heads.
+TEST(FileTypes, MixAsLlamaQuantizeDoes) {
+  struct Decision {
+    const char* file_type;
+    int64_t layers;
+    int64_t kv_heads;
+    bool tied;
+    const char* tensor;
+    int64_t cols;
+    GgmlType type;
+  };
+  using enum GgmlType;
+  const Decision decisions[] = {
+      {"Q4_K_M", 32, 8, false, "blk.0.attn_v.weight", 4096, kQ6_K},
+      {"Q4_K_M", 32, 8, false, "blk.4.attn_v.weight", 4096, kQ4_K},
+      {"Q4_K_M", 32, 8, false, "blk.6.ffn_down.weight", 11008, kQ6_K},
+      {"Q4_K_M", 32, 8, false, "blk.27.ffn_down.weight", 11008, kQ6_K},
+      {"Q4_K_M", 32, 8, false, "blk.28.ffn_down.weight", 11008, kQ6_K},
+      {"Q4_K_M", 32, 8, false, "blk.3.attn_q.weight", 4096, kQ4_K},
+      {"Q4_K_M", 32, 8, false, "output.weight", 4096, kQ6_K},
+      {"Q4_K_M", 32, 8, false, "token_embd.weight", 4096, kQ4_K},
+      {"Q4_K_M", 32, 8, true, "token_embd.weight", 4096, kQ6_K},
+      {"Q4_K_S", 32, 8, false, "blk.3.attn_v.weight", 4096, kQ5_K},
+      {"Q4_K_S", 32, 8, false, "blk.4.attn_v.weight", 4096, kQ4_K},
+      {"Q4_K_S", 32, 8, false, "blk.3.ffn_down.weight", 11008, kQ5_K},
+      {"Q4_K_S", 32, 8, false, "blk.4.ffn_down.weight", 11008, kQ4_K},
+      {"Q2_K", 32, 8, false, "blk.9.attn_v.weight", 4096, kQ3_K},
+      {"Q2_K", 32, 2, false, "blk.9.attn_v.weight", 4096, kQ4_K},
+      {"Q2_K", 32, 8, false, "blk.9.ffn_down.weight", 11008, kQ3_K},
+      {"Q2_K", 32, 8, false, "blk.9.attn_output.weight", 4096, kQ3_K},
+      {"Q2_K", 32, 8, false, "blk.9.ffn_up.weight", 4096, kQ2_K},
+      {"Q3_K_M", 32, 8, false, "blk.1.attn_v.weight", 4096, kQ5_K},
+      {"Q3_K_M", 32, 8, false, "blk.2.attn_v.weight", 4096, kQ4_K},
+      {"Q3_K_M", 32, 8, false, "blk.1.ffn_down.weight", 11008, kQ5_K},
+      {"Q3_K_M", 32, 8, false, "blk.2.ffn_down.weight", 11008, kQ4_K},
+      {"Q3_K_M", 32, 8, false, "blk.2.attn_output.weight", 4096, kQ4_K},
+      {"Q3_K_L", 32, 8, false, "blk.2.attn_output.weight", 4096, kQ5_K},
+      {"Q3_K_S", 32, 8, false, "blk.2.attn_v.weight", 4096, kQ3_K},
+      {"Q5_K_M", 32, 8, false, "blk.31.attn_v.weight", 4096, kQ6_K},
+      {"Q3_K_S", 80, 4, false, "blk.2.attn_v.weight", 8192, kQ5_K},
+      {"Q8_0", 32, 8, false, "output.weight", 4096, kQ8_0},
+      {"Q4_0", 32, 8, false, "output.weight", 4096, kQ6_K},
+      {"F16", 32, 8, false, "output.weight", 4096, kF16},
+      {"Q4_K_M", 32, 8, false, "blk.3.attn_q.weight", 288, kQ5_0},
+      {"Q5_K_M", 32, 8, false, "blk.3.attn_q.weight", 288, kQ5_1},
+      {"Q2_K", 32, 8, false, "blk.3.attn_q.weight", 288, kQ4_0},
+      {"Q6_K", 32, 8, false, "blk.3.attn_q.weight", 288, kQ8_0},
+      {"Q4_K_M", 32, 8, false, "output.weight", 288, kQ8_0},
+      {"Q4_K_M", 32, 8, false, "blk.3.attn_q.weight", 100, kF16},
+      {"Q8_0", 32, 8, false, "blk.3.attn_q.weight", 100, kF16},
+  };
+  for (const Decision& d : decisions) {
+    EXPECT_EQ(ChooseTensorType(FindGgufFileType(d.file_type), Config(d.layers, d.kv_heads, d.tied),
+                               d.tensor, d.cols),
+              d.type)
+        << d.file_type << " " << d.tensor << " " << d.cols;
+  }
+}
+
+TEST(FileTypes, NamesAreFoundInAnyCase) {
+  EXPECT_EQ(CanonicalFileType("q4_k_m"), "Q4_K_M");
+  EXPECT_EQ(CanonicalFileType("Q3_K"), "Q3_K_M");
+  EXPECT_EQ(LossyFileTypes().size(), 17u);
+  for (const char* name : {"", "Q4", "IQ2_XS", "Q4_K_L"}) {
+    ExpectError(ErrorCode::kUnsupportedConversion, "Q5_K_M", [&] { CanonicalFileType(name); });
+  }
+}
+
+TEST(GgufLossy, BytesDoNotDependOnThreads) {
+  const TemporaryDirectory directory;
+  WriteDenseCopy(kModel, directory / "m.littlebit");
+  const LittleBitFile file(directory / "m.littlebit");
+  WriteGgufLossy(file, directory / "1.gguf", {.threads = 1}, GoOn);
+  const LossyReport report = WriteGgufLossy(file, directory / "3.gguf", {.threads = 3}, GoOn);
+  EXPECT_TRUE(ReadTextFile(directory / "1.gguf") == ReadTextFile(directory / "3.gguf"));
+  // But for the name, which the plan does not know, the size is known before.
+  const uint64_t planned =
+      PlannedGgufLossyBytes(file.files(), file.config(), {}, "model");
+  EXPECT_NEAR(static_cast<double>(planned), static_cast<double>(report.bytes), 200);
+}
+
+TEST(GgufLossy, ValuesThatAreNotFiniteAreNamed) {
+  const TemporaryDirectory directory;
+  for (const float bad : {std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()}) {
+    WriteDenseCopy(kModel, directory / "m.littlebit", [&](const std::string& name, auto values) {
+      if (name == kUp) values[7] = bad;
+    });
+    ExpectError(ErrorCode::kReconstructionFailed, "blk.1.ffn_up.weight", [&] {
+      WriteGgufLossy(LittleBitFile(directory / "m.littlebit"), directory / "m.gguf", {}, GoOn);
+    });
+    EXPECT_FALSE(std::filesystem::exists(directory / "m.gguf"));
+  }
+}
+
+TEST(GgufLossy, ValuesThatDoNotFitTheTypeAreNamed) {
+  const TemporaryDirectory directory;
+  WriteDenseCopy(kModel, directory / "m.littlebit", [](const std::string& name, auto values) {
+    if (name == kUp) values[7] = 1e9f;
+  });
+  const LittleBitFile file(directory / "m.littlebit");
+  for (const char* type : {"F16", "Q8_0", "Q4_K_M"}) {
+    ExpectError(ErrorCode::kReconstructionFailed, "blk.1.ffn_up.weight", [&] {
+      WriteGgufLossy(file, directory / "m.gguf", {.file_type = type}, GoOn);
+    });
+  }
+  EXPECT_NO_THROW(WriteGgufLossy(file, directory / "m.gguf", {.file_type = "BF16"}, GoOn));
+}
+
+TEST(GgufLossy, UnknownTensorsAreLeftOutAloud) {
+  const TemporaryDirectory directory;
+  const std::vector<float> values(4, 1.0f);
+  const TensorView extra{"model.vision.weight", DType::kF32, {4}, std::as_bytes(std::span(values))};
+  WriteDenseCopy(kModel, directory / "m.littlebit", {}, {&extra, 1});
+  const LossyReport report =
+      WriteGgufLossy(LittleBitFile(directory / "m.littlebit"), directory / "m.gguf", {}, GoOn);
+  ASSERT_EQ(report.warnings.size(), 1u);
+  EXPECT_NE(report.warnings[0].find("model.vision.weight"), std::string::npos);
+  EXPECT_EQ(GgufFile(directory / "m.gguf").tensors().size(), static_cast<size_t>(report.tensors));
+}
+
+TEST(GgufLossy, StoppingLeavesNothing) {
+  const TemporaryDirectory directory;
+  WriteDenseCopy(kModel, directory / "m.littlebit");
+  ExpectError(ErrorCode::kUserCancelled, "stopped", [&] {
+    WriteGgufLossy(LittleBitFile(directory / "m.littlebit"), directory / "m.gguf", {},
+                   [](int64_t done, int64_t, const std::string&) { return done < 5; });
+  });
+  EXPECT_FALSE(std::filesystem::exists(directory / "m.gguf"));
+}
+
+}  // namespace
+}  // namespace llmq
