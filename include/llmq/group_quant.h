@@ -12,6 +12,8 @@
 #include <span>
 #include <vector>
 
+#include "llmq/tensor.h"
+
 namespace llmq {
 
 struct GroupQuantShape {
@@ -27,6 +29,9 @@ int64_t GroupQuantBytes(const GroupQuantShape& shape);     // rows * row bytes
 // values [rows, cols] f32 -> bytes [GroupQuantBytes]. Precondition: finite values.
 void QuantizeGroups(const GroupQuantShape& shape, std::span<const float> values,
                     std::span<std::byte> out);
+// table [rows, cols] of any float type -> bytes [GroupQuantBytes]. Row by row, so that no f32 copy
+// of the table is made. Precondition: finite values.
+std::vector<std::byte> QuantizeGroups(const GroupQuantShape& shape, const TensorView& table);
 
 // out [cols] f32: one row.
 void DequantizeGroupRow(const GroupQuantShape& shape, std::span<const std::byte> bytes, int64_t row,

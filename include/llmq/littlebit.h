@@ -84,6 +84,11 @@ struct LittleBitPathValues {
 // in fp16.
 LittleBitLinear PackLittleBit(const LittleBitShape& shape,
                               std::span<const LittleBitPathValues> paths);
+// Copies signs and fp16 scales that exist already. A path may have a smaller rank than
+// shape.rank: latent dimensions with l = 0 fill it up, which adds nothing to W. Precondition: the
+// other dimensions agree with `shape`.
+LittleBitLinear PackLittleBit(const LittleBitShape& shape,
+                              std::span<const LittleBitPathView> paths);
 
 // out [d_out, d_in] f32 row-major: the matrix that the factors stand for.
 void ReconstructDense(const LittleBitShape& shape, std::span<const std::byte> payload,

@@ -20,20 +20,7 @@ void ExpectFinite(const TensorView& tensor) {
 
 std::vector<std::byte> QuantizeTable(const TensorView& table, const GroupQuantShape& shape) {
   ExpectFinite(table);
-  std::vector<std::byte> bytes(static_cast<size_t>(GroupQuantBytes(shape)));
-  const GroupQuantShape one_row{1, shape.cols, shape.bits};
-  const auto row_bytes = static_cast<size_t>(GroupQuantRowBytes(shape));
-  const size_t source_row_bytes = static_cast<size_t>(shape.cols) * DTypeBytes(table.dtype);
-  std::vector<float> values(static_cast<size_t>(shape.cols));
-  for (size_t row = 0; row < static_cast<size_t>(shape.rows); ++row) {
-    const TensorView source{table.name,
-                            table.dtype,
-                            {shape.cols},
-                            table.data.subspan(row * source_row_bytes, source_row_bytes)};
-    ConvertToFloat(source, values);
-    QuantizeGroups(one_row, values, std::span(bytes).subspan(row * row_bytes, row_bytes));
-  }
-  return bytes;
+  return QuantizeGroups(shape, table);
 }
 
 at::Tensor StoredTableValues(const TensorView& table, int bits) {

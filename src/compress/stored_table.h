@@ -15,8 +15,8 @@
 
 namespace llmq {
 
-// table [rows, cols] -> bytes [GroupQuantBytes]. Row by row, so that no f32 copy of the table is
-// made. Throws Error{kFactorizationFailed} naming the table if a value is not finite.
+// QuantizeGroups of a table that comes from a checkpoint. Throws Error{kFactorizationFailed} naming
+// the table if a value is not finite.
 std::vector<std::byte> QuantizeTable(const TensorView& table, const GroupQuantShape& shape);
 
 // [rows, cols] f32 on the CPU: what the stored table stands for. `bits` is 16 (kept as it is), 8

@@ -79,6 +79,22 @@ void QuantizeGroups(const GroupQuantShape& shape, std::span<const float> values,
   }
 }
 
+std::vector<std::byte> QuantizeGroups(const GroupQuantShape& shape, const TensorView& table) {
+  std::vector<std::byte> bytes(static_cast<size_t>(GroupQuantBytes(shape)));
+  const auto row_bytes = static_cast<size_t>(GroupQuantRowBytes(shape));
+  const size_t source_row_bytes = static_cast<size_t>(shape.cols) * DTypeBytes(table.dtype);
+  std::vector<float> values(static_cast<size_t>(shape.cols));
+  for (size_t row = 0; row < static_cast<size_t>(shape.rows); ++row) {
+    const TensorView source{table.name,
+                            table.dtype,
+                            {shape.cols},
+                            table.data.subspan(row * source_row_bytes, source_row_bytes)};
+    ConvertToFloat(source, values);
+    QuantizeRow(shape, values, bytes.data() + row * row_bytes);
+  }
+  return bytes;
+}
+
 void DequantizeGroupRow(const GroupQuantShape& shape, std::span<const std::byte> bytes, int64_t row,
                         std::span<float> out) {
   const std::byte* codes = bytes.data() + row * GroupQuantRowBytes(shape);

@@ -113,4 +113,21 @@ LittleBitLinear PackLittleBit(const LittleBitShape& shape,
   return packed;
 }
 
+LittleBitLinear PackLittleBit(const LittleBitShape& shape,
+                              std::span<const LittleBitPathView> paths) {
+  LittleBitLinear packed{shape, {}};
+  packed.payload.resize(static_cast<size_t>(LittleBitPayloadBytes(shape)));
+  const PathLayout layout(shape);
+  std::byte* begin = packed.payload.data();
+  for (const LittleBitPathView& path : paths) {
+    std::memcpy(begin + layout.v, path.v.bytes.data(), path.v.bytes.size());
+    std::memcpy(begin + layout.u, path.u.bytes.data(), path.u.bytes.size());
+    std::memcpy(begin + layout.g, path.g.data(), path.g.size_bytes());
+    std::memcpy(begin + layout.h, path.h.data(), path.h.size_bytes());
+    std::memcpy(begin + layout.l, path.l.data(), path.l.size_bytes());
+    begin += layout.end;
+  }
+  return packed;
+}
+
 }  // namespace llmq

@@ -81,12 +81,16 @@ class Planner {
   }
 
   void AddLinear(const LinearSpec& linear) {
-    const LittleBitShape& shape = shapes_.at(linear.name);
-    Add({.name = linear.name + ".weight",
-         .kind = StorageKind::kLittleBit,
-         .shape = {linear.d_out, linear.d_in},
-         .rank = shape.rank,
-         .paths = shape.paths});
+    const auto it = shapes_.find(linear.name);
+    if (it == shapes_.end()) {
+      AddDense(linear.name + ".weight", {linear.d_out, linear.d_in});
+    } else {
+      Add({.name = linear.name + ".weight",
+           .kind = StorageKind::kLittleBit,
+           .shape = {linear.d_out, linear.d_in},
+           .rank = it->second.rank,
+           .paths = it->second.paths});
+    }
     if (linear.has_bias) AddDense(linear.name + ".bias", {linear.d_out});
   }
 

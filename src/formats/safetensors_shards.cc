@@ -1,0 +1,191 @@
+// Joins shards and index; see the header.
+#include "formats/safetensors_shards.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <system_error>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "formats/json_rows.h"
+#include "base/limits.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+constexpr uint64_t kMaxIndexBytes = uint64_t{256} << 20;
+constexpr const char* kFetchAgain =
+    "Fetch the checkpoint again: all shards and the index of one version";
+
+using WeightMap = std::map<std::string, std::string>;  // tensor name -> shard file name
+
+[[noreturn]] void Fail(const std::string& where, const std::string& what,
+                       const std::string& suggestion) {
+  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what), suggestion);
+}
+
+bool Exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+// Shards lie beside the index: a name with a path in it would read files elsewhere.
+bool IsShardName(const std::string& name) {
+  return IsPlainFileName(name) && name.ends_with(".safetensors");
+}
+
+WeightMap ReadIndex(const fs::path& path) {
+  const std::string where = path.string();
+  WeightMap map;
+  const MappedFile file(path);
+  if (file.bytes().size() > kMaxIndexBytes) {
+    Fail(where,
+         fmt::format("expected at most {} bytes, found {}", kMaxIndexBytes, file.bytes().size()),
+         kFetchAgain);
+  }
+  ForEachJsonRow(AsText(file.bytes()), where, [&](const std::string& name, const JsonRow& row) {
+    if (name != "weight_map") return;
+    for (const auto& [tensor, shard] : row.items()) {
+      if (!shard.is_string() || !IsShardName(shard.get<std::string>())) {
+        Fail(where,
+             fmt::format("\"weight_map\": {}: expected the name of a .safetensors file, found {}",
+                         tensor, shard.dump(-1, ' ', true).substr(0, 80)),
+             kFetchAgain);
+      }
+      map[tensor] = shard.get<std::string>();
+    }
+  });
+  if (map.empty()) Fail(where, "\"weight_map\": expected tensors, found none", kFetchAgain);
+  return map;
+}
+
+bool IsPickled(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  return extension == ".bin" || extension == ".pt" || extension == ".pth";
+}
+
+[[noreturn]] void ThrowPickled(const fs::path& directory, const fs::path& file) {
+  Fail(directory.string(),
+       fmt::format("expected {} or {}, found only pickled weights ({})", kSingleFile, kIndexFile,
+                   file.filename().string()),
+       "Pickled weights can run code when they are read; convert them to safetensors first");
+}
+
+[[noreturn]] void ThrowNoWeights(const fs::path& directory) {
+  std::error_code ignored;
+  if (fs::is_regular_file(directory, ignored) && IsPickled(directory)) {
+    ThrowPickled(directory, directory);
+  }
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    if (IsPickled(entry.path())) ThrowPickled(directory, entry.path());
+  }
+  throw Error(ErrorCode::kModelNotFound,
+              fmt::format("{}: expected {} or {}, found neither", directory.string(), kSingleFile,
+                          kIndexFile),
+              "Give a directory with config.json and *.safetensors files");
+}
+
+// The index and the shards must say the same.
+void CheckAgainstIndex(const WeightMap& map, const std::set<std::string>& found_in_shard,
+                       const std::string& shard, const std::string& where) {
+  for (const auto& [tensor, mapped_shard] : map) {
+    if (mapped_shard == shard && !found_in_shard.contains(tensor)) {
+      Fail(where,
+           fmt::format("{}: expected this tensor as {} says, found none", tensor, kIndexFile),
+           kFetchAgain);
+    }
+  }
+  for (const std::string& tensor : found_in_shard) {
+    const auto it = map.find(tensor);
+    if (it == map.end() || it->second != shard) {
+      Fail(where,
+           fmt::format("{}: expected only tensors that {} places here, found one that it places {}",
+                       tensor, kIndexFile, it == map.end() ? "nowhere" : "in " + it->second),
+           kFetchAgain);
+    }
+  }
+}
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+}  // namespace
+
+SafetensorsShards::SafetensorsShards(const fs::path& directory) {
+  Open(directory);
+  for (const SafetensorsFile& file : files_) {
+    tensors_.insert(tensors_.end(), file.tensors().begin(), file.tensors().end());
+  }
+  std::sort(tensors_.begin(), tensors_.end(),
+            [](const TensorView& a, const TensorView& b) { return a.name < b.name; });
+}
+
+void SafetensorsShards::Open(const fs::path& directory) {
+  if (Exists(directory / kSingleFile)) {
+    files_.emplace_back(directory / kSingleFile);
+    return;
+  }
+  if (!Exists(directory / kIndexFile)) ThrowNoWeights(directory);
+  const WeightMap map = ReadIndex(directory / kIndexFile);
+  std::set<std::string> names;  // shard files
+  for (const auto& [tensor, shard] : map) names.insert(shard);
+  for (const std::string& shard : names) {
+    const fs::path path = directory / shard;
+    if (!Exists(path)) {
+      Fail(path.string(), fmt::format("expected a shard that {} names, found no file", kIndexFile),
+           kFetchAgain);
+    }
+    files_.emplace_back(path);
+    std::set<std::string> found;
+    for (const TensorView& tensor : files_.back().tensors()) found.insert(tensor.name);
+    CheckAgainstIndex(map, found, shard, path.string());
+  }
+}
+
+const TensorView* SafetensorsShards::Find(std::string_view name) const {
+  const auto it =
+      std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                       [](const TensorView& t, std::string_view n) { return t.name < n; });
+  return it != tensors_.end() && it->name == name ? &*it : nullptr;
+}
+
+void SafetensorsShards::Release(const TensorView& tensor) const {
+  for (const SafetensorsFile& file : files_) {
+    if (file.Holds(tensor)) file.file().Release(tensor.data);
+  }
+}
+
+void CheckFloatTensor(const TensorView* tensor, const ExpectedTensor& expected,
+                      const std::string& where) {
+  const std::string suggestion =
+      "The weights do not belong to this config.json; fetch the checkpoint again";
+  if (tensor == nullptr) {
+    Fail(where,
+         fmt::format("{}: expected a tensor of shape {}, found none", expected.name,
+                     ShapeText(expected.shape)),
+         suggestion);
+  }
+  if (tensor->shape != expected.shape) {
+    Fail(where,
+         fmt::format("{}: expected shape {}, found {}", expected.name, ShapeText(expected.shape),
+                     ShapeText(tensor->shape)),
+         suggestion);
+  }
+  if (!IsFloat(tensor->dtype)) {
+    Fail(where,
+         fmt::format("{}: expected F32, F16, BF16 or F64, found {}", expected.name,
+                     DTypeName(tensor->dtype)),
+         "Start from the original checkpoint in full precision");
+  }
+}
+
+}  // namespace llmq

@@ -1,0 +1,49 @@
+// The safetensors files of a model directory as one sorted table of tensors.
+//
+// Before this: formats/safetensors checks one file. After this: formats/checkpoint asks for the
+// tensors of a dense model, formats/packed_checkpoint for those of a packed one. It does not know
+// what a model is; a shard that is missing, or that does not hold what the index says, is refused.
+#ifndef LLMQ_FORMATS_SAFETENSORS_SHARDS_H_
+#define LLMQ_FORMATS_SAFETENSORS_SHARDS_H_
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/safetensors.h"
+#include "llmq/model_config.h"
+#include "llmq/tensor.h"
+
+namespace llmq {
+
+class SafetensorsShards {
+ public:
+  // Opens model.safetensors or, if there is none, the shards that model.safetensors.index.json
+  // names. Throws Error: kModelNotFound (neither is there), kGeneral (damaged, inconsistent; only
+  // pickled weights: with advice).
+  explicit SafetensorsShards(const std::filesystem::path& directory);
+
+  std::span<const SafetensorsFile> files() const { return files_; }  // sorted by file name
+  // All tensors, sorted by name. They borrow from the mapped files.
+  std::span<const TensorView> tensors() const { return tensors_; }
+  const TensorView* Find(std::string_view name) const;  // nullptr if absent
+  // The tensor's pages may leave memory; the view stays valid.
+  void Release(const TensorView& tensor) const;
+
+ private:
+  void Open(const std::filesystem::path& directory);
+
+  std::vector<SafetensorsFile> files_;
+  std::vector<TensorView> tensors_;
+};
+
+// Throws Error{kGeneral} beginning with `where` unless `tensor` (nullptr: absent) has the expected
+// shape and a type that ConvertToFloat accepts.
+void CheckFloatTensor(const TensorView* tensor, const ExpectedTensor& expected,
+                      const std::string& where);
+
+}  // namespace llmq
+
+#endif  // LLMQ_FORMATS_SAFETENSORS_SHARDS_H_
