@@ -142,6 +142,10 @@ class Importer {
       if (linears_.contains(expected.name)) continue;
       CheckFloatTensor(shards_.Find(expected.name), expected, where_);
     }
+    // A tied head may be stored all the same; then it must look like the embedding.
+    if (const TensorView* head = shards_.Find(kHeadName)) {
+      CheckFloatTensor(head, {kHeadName, {config_.vocab_size, config_.hidden_size}}, where_);
+    }
     for (const LinearSpec& linear : BlockLinears(config_)) {
       const std::string bias = linear.name + ".bias";
       if (shards_.Find(bias) == nullptr || expected_.contains(bias)) continue;

@@ -95,5 +95,24 @@ TEST(PackLittleBit, RefusesScalesThatFp16CannotHold) {
   }
 }
 
+TEST(PackLittleBit, CopiesPathsAndFillsShorterOnes) {
+  std::mt19937 random(3);
+  const LittleBitShape long_shape{5, 9, 6, 1}, short_shape{5, 9, 2, 1};
+  const PathData long_data(long_shape, random), short_data(short_shape, random);
+  const LittleBitPathValues long_values = long_data.values(), short_values = short_data.values();
+  const LittleBitLinear a = PackLittleBit(long_shape, {&long_values, 1});
+  const LittleBitLinear b = PackLittleBit(short_shape, {&short_values, 1});
+  EXPECT_EQ(PackLittleBit(long_shape, a.paths()).payload, a.payload);
+
+  const std::vector<LittleBitPathView> both = {b.paths()[0], a.paths()[0]};
+  const LittleBitShape shape{5, 9, 6, 2};
+  const LittleBitLinear joined = PackLittleBit(shape, both);
+  std::vector<float> of_a(45), of_b(45), found(45);
+  ReconstructDense(long_shape, a.payload, of_a);
+  ReconstructDense(short_shape, b.payload, of_b);
+  ReconstructDense(shape, joined.payload, found);
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], of_a[i] + of_b[i], 1e-5);
+}
+
 }  // namespace
 }  // namespace llmq

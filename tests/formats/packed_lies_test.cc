@@ -325,8 +325,9 @@ INSTANTIATE_TEST_SUITE_P(
             "model.embed_tokens.weight: expected finite weights, found 0 NaN and 1 Inf"},
         Lie{"NothingPacked",
             [](Tensors& tensors) {
-              std::erase_if(
-                  t, [](const RawTensor& x) { return x.name.find("_proj.") != std::string::npos; });
+              std::erase_if(tensors, [](const RawTensor& x) {
+                return x.name.find("_proj.") != std::string::npos;
+              });
             },
             "expected linears with U_packed and V_packed in the blocks, found none"}),
     [](const auto& test) { return test.param.name; });
@@ -364,6 +365,18 @@ TEST(PackedRefusalTest, NotAModel) {
   fs::remove(directory / "model" / "config.json");
   ExpectRefused(directory / "model", directory / "out", ErrorCode::kModelNotFound,
                 "expected config.json, found none");
+}
+
+TEST(PackedRefusalTest, TiedHeadOfAnotherShape) {
+  const TemporaryDirectory directory;
+  PackedModelOptions options;
+  options.model.tied = true;
+  options.change = [](Tensors& tensors) {
+    tensors.push_back({kHeadName, DType::kF32, {1}, std::vector<std::byte>(4)});
+  };
+  WritePackedModel(directory / "model", options);
+  ExpectRefused(directory / "model", directory / "out", ErrorCode::kGeneral,
+                "lm_head.weight: expected shape [64, 36], found [1]");
 }
 
 TEST(PackedRefusalTest, OtherQuantizationConfigs) {

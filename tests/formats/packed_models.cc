@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <span>
 #include <stdexcept>
 
 #include "base/file.h"
@@ -193,8 +194,8 @@ RawTensor& At(std::vector<RawTensor>& tensors, const std::string& name) {
 
 RawTensor Int64Tensor(const std::string& name, const std::vector<int64_t>& values) {
   RawTensor tensor{name, DType::kI64, {static_cast<int64_t>(values.size())}, {}};
-  tensor.bytes.resize(values.size() * 8);
-  std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
+  const auto bytes = std::as_bytes(std::span(values));
+  tensor.bytes.assign(bytes.begin(), bytes.end());
   return tensor;
 }
 
