@@ -53,6 +53,8 @@ TEST(HalfScalesTest, MovesPowersOfTwo) {
   ExpectSameProducts({0x1p20f}, {0x1p20f}, {0x1p-40f, 0x1p-30f}, 0);
   ExpectSameProducts({1e-38f}, {1e20f}, {1e18f}, 2e-3);
   ExpectSameProducts({65520}, {1}, {1}, 1e-3);  // would round to infinity
+  // All 11 bits are needed: one step below the normal range would round.
+  ExpectSameProducts({0x1.ffcp-15f}, {1}, {1}, 0);
   // The whole of the window, no step to spare: 2^-14 ... 2^15 after the move.
   ExpectSameProducts({0x1p-24f, 0x1p5f}, {0x1p-4f, 0x1p25f}, {0x1p-14f, 0x1p15f}, 0);
 }
