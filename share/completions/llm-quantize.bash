@@ -21,6 +21,8 @@ _llm_quantize() {
     --embedding-bits) COMPREPLY=($(compgen -W "16 8 4" -- "$current")); return ;;
     --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;
     --recipe) COMPREPLY=($(compgen -W "littlebit" -- "$current")); return ;;
+    --gguf-quant) COMPREPLY=($(compgen -W "F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K" -- "$current")); return ;;
+    --protocol) COMPREPLY=($(compgen -W "paper llama.cpp" -- "$current")); return ;;
     --device) COMPREPLY=($(compgen -W "auto cpu cuda" -- "$current")); return ;;
     --benchmark) COMPREPLY=($(compgen -W "wikitext hellaswag arc" -- "$current")); return ;;
     -o | --output-dir | --checkpoint-dir | --resume) COMPREPLY=($(compgen -d -- "$current")); return ;;
@@ -35,12 +37,14 @@ _llm_quantize() {
     littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
         --skip-validation --recipe --residual --kv-rank-factor --embedding-bits --train-tokens --train-lr
-        --train-batch --surrogate --device --seed --threads --dry-run --export-metadata" ;;
+        --train-batch --surrogate --device --seed --threads --dry-run --export-metadata --gguf-quant
+        --pre-tokenizer --max-shard-size" ;;
     littlebitinfo) options+=" --layers --verify --export-metadata" ;;
-    littlebitconvert) options+=" -o --output-dir -n --output-name --gguf-quant --force"
-        [[ $previous == *.littlebit ]] &&
+    littlebitconvert) options+=" -o --output-dir -n --output-name --gguf-quant --pre-tokenizer --max-shard-size
+        --embedding-bits --force --threads"
+        [[ $previous == *.littlebit || $previous == *.gguf ]] &&
         { COMPREPLY=($(compgen -W "littlebit gguf-ext gguf-lossy" -- "$current")); return; } ;;
-    littlebitvalidate) options+=" --calibration-data --calibration-samples --held-out-data --coherence-test
+    littlebitvalidate) options+=" --calibration-data --calibration-samples --held-out-data --protocol --coherence-test
         --benchmark --benchmark-data --benchmark-items --threads" ;;
     littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads" ;;
   esac

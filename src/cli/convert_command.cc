@@ -19,6 +19,7 @@
 #include "cli/human_units.h"
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
+#include "llmq/packed_checkpoint.h"
 
 namespace llmq {
 namespace {
@@ -32,6 +33,7 @@ struct ConvertOptions {
   std::string output_name;
   GgufArguments gguf;
   bool force = false;
+  int embedding_bits = 8;
   int threads = 0;
 };
 
@@ -43,14 +45,24 @@ const char* FormatName(LittleBitContainer container) {
   throw Error(ErrorCode::kUnsupportedConversion, message, suggestion);
 }
 
-// What exists but is no compressed model cannot be converted at all.
-void CheckInput(const ConvertOptions& options) {
-  std::error_code failure;
-  if (fs::is_directory(options.input, failure)) {
+// What exists but is no compressed model cannot be converted at all. A directory may hold a packed
+// checkpoint of another tool, which only becomes .littlebit.
+void CheckDirectory(const ConvertOptions& options, OutputFormat format) {
+  if (!LooksLikePackedCheckpoint(options.input)) {
     ThrowUnsupported(
-        fmt::format("{}: expected a .littlebit or gguf-ext file, found a directory", options.input),
+        fmt::format("{}: expected a .littlebit or gguf-ext file or a checkpoint with packed "
+                    "factors, found a directory without",
+                    options.input),
         "Compress the model first: llm-quantize littlebit compress");
   }
+  if (format != OutputFormat::kLittleBit) {
+    ThrowUnsupported(
+        fmt::format("{}: a packed checkpoint converts to littlebit only", options.input),
+        "Convert to littlebit first, then convert that file");
+  }
+}
+
+void CheckInput(const ConvertOptions& options) {
   if (LooksLikeGguf(options.input) && !HoldsLittleBit(options.input)) {
     ThrowUnsupported(fmt::format("{}: expected a .littlebit or gguf-ext file, found a GGUF file "
                                  "without LittleBit factors",
@@ -60,10 +72,12 @@ void CheckInput(const ConvertOptions& options) {
 }
 
 fs::path OutputPathOf(const ConvertOptions& options, OutputFormat format) {
-  const std::string stem = fs::path(options.input).stem().string();
+  std::error_code failure;
+  const std::string stem = fs::is_directory(options.input, failure)
+                               ? ModelName(options.input)
+                               : fs::path(options.input).stem().string();
   const fs::path output = fs::path(options.output_dir) /
                           OutputFileName(stem, options.output_name, format, options.gguf);
-  std::error_code failure;
   if (options.output_name.find('/') != std::string::npos) {
     throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("--output-name: expected a file name without '/', found '{}'",
@@ -138,8 +152,31 @@ std::string ConversionText(const LittleBitFile& input, const Conversion& convers
   return text;
 }
 
+double SecondsSince(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// A checkpoint of LittleBit's or NanoQuant's tools becomes a .littlebit file.
+void RunImport(const ConvertOptions& options, Output& output) {
+  const auto begin = std::chrono::steady_clock::now();
+  CheckDirectory(options, OutputFormatFromName(options.output_format));
+  const fs::path path = OutputPathOf(options, OutputFormat::kLittleBit);
+  EnsureWritableDirectory(options.output_dir);
+  Conversion conversion{.files = {path}};
+  conversion.bytes = ImportPackedCheckpoint(
+      options.input, path, {.embedding_bits = options.embedding_bits, .source_name = options.input},
+      conversion.warnings);
+  for (const std::string& warning : conversion.warnings) LogWarning(warning);
+  const LittleBitFile made(path);
+  Json json = ConversionJson(options, made, conversion, SecondsSince(begin));
+  json["input_format"] = "packed";
+  output.Result(json, ConversionText(made, conversion));
+}
+
 void RunConvert(const ConvertOptions& options, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
+  std::error_code failure;
+  if (fs::is_directory(options.input, failure)) return RunImport(options, output);
   const OutputFormat format = OutputFormatFromName(options.output_format);
   CheckInput(options);
   const LittleBitFile input{fs::path(options.input)};
@@ -160,9 +197,7 @@ void RunConvert(const ConvertOptions& options, Output& output) {
   Progress progress;
   const Conversion conversion = Convert(input, path, format, lossy, progress);
   for (const std::string& warning : conversion.warnings) LogWarning(warning);
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  output.Result(ConversionJson(options, input, conversion, seconds),
+  output.Result(ConversionJson(options, input, conversion, SecondsSince(begin)),
                 ConversionText(input, conversion));
 }
 
@@ -170,7 +205,9 @@ void RunConvert(const ConvertOptions& options, Output& output) {
 
 CommandRun SetupConvert(CLI::App& app) {
   auto options = std::make_shared<ConvertOptions>();
-  app.add_option("INPUT", options->input, "Path to a .littlebit or gguf-ext file")->required();
+  app.add_option("INPUT", options->input,
+                 "Path to a .littlebit or gguf-ext file, or a directory with packed factors")
+      ->required();
   app.add_option("OUTPUT_FORMAT", options->output_format, "littlebit, gguf-ext or gguf-lossy")
       ->required()
       ->check(CLI::IsMember({"littlebit", "gguf-ext", "gguf-lossy"}).description(""));
@@ -179,6 +216,11 @@ CommandRun SetupConvert(CLI::App& app) {
       ->capture_default_str();
   app.add_option("-n,--output-name", options->output_name, "Output filename")->type_name("TEXT");
   AddGgufOptions(app, options->gguf);
+  app.add_option("--embedding-bits", options->embedding_bits,
+                 "Bits of embedding and head of an imported directory: 16, 8 or 4")
+      ->type_name("INT")
+      ->capture_default_str()
+      ->check(CLI::IsMember({16, 8, 4}).description(""));
   app.add_flag("--force", options->force, "Skip the quality warning of lossy conversion");
   app.add_option("--threads", options->threads, "Threads (0: one per core)")
       ->type_name("INT")

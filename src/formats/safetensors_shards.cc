@@ -10,8 +10,8 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
-#include "formats/json_rows.h"
 #include "base/limits.h"
+#include "formats/json_rows.h"
 #include "llmq/error.h"
 
 namespace llmq {

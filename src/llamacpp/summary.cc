@@ -15,7 +15,8 @@ DenseGgufSummary SummarizeDenseGguf(const std::filesystem::path& path) {
     summary.parameters += tensor.num_elements();
     values[InfoOf(tensor.type).name] += tensor.num_elements();
   }
-  summary.type = std::ranges::max_element(values, {}, [](const auto& v) { return v.second; })->first;
+  summary.type =
+      std::ranges::max_element(values, {}, [](const auto& v) { return v.second; })->first;
   return summary;
 }
 

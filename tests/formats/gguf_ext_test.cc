@@ -1,4 +1,5 @@
-// gguf-ext: the way there and back gives the same bytes, and whatever else a file may say is refused.
+// gguf-ext: the way there and back gives the same bytes, and whatever else a file may say is
+// refused.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -155,7 +156,8 @@ const Lie kLies[] = {
     {"LargerRank", [](Content& c) { c.column<uint64_t>("rank")[3] = 1000; }, "bytes of data"},
     {"ManyPaths", [](Content& c) { c.column<uint32_t>("paths")[3] = 3; }, "paths"},
     {"OtherBytes", [](Content& c) { c.column<uint64_t>("bytes")[3] += 64; }, "bytes"},
-    {"SameNameTwice", [](Content& c) { c.column<std::string>("name")[4] = c.column<std::string>("name")[3]; },
+    {"SameNameTwice",
+     [](Content& c) { c.column<std::string>("name")[4] = c.column<std::string>("name")[3]; },
      "two"},
     {"OtherTensorName", [](Content& c) { c.column<std::string>("tensor")[3] = "x"; }, "tensor x"},
     {"TwoTensorsSwapped", [](Content& c) { std::swap(c.tensors[3], c.tensors[4]); }, "expected"},

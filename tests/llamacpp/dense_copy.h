@@ -1,5 +1,5 @@
-// A .littlebit file in which every tensor of a checkpoint stands as it was: what is made of it differs from
-// the original only by the conversion under test.
+// A .littlebit file in which every tensor of a checkpoint stands as it was: what is made of it
+// differs from the original only by the conversion under test.
 #ifndef LLMQ_TESTS_LLAMACPP_DENSE_COPY_H_
 #define LLMQ_TESTS_LLAMACPP_DENSE_COPY_H_
 
@@ -13,8 +13,8 @@
 
 namespace llmq::testing {
 
-// `change` (may be empty) sees each tensor's F32 values before they are written; without it tensors keep
-// their types.
+// `change` (may be empty) sees each tensor's F32 values before they are written; without it tensors
+// keep their types.
 inline void WriteDenseCopy(
     const std::filesystem::path& model, const std::filesystem::path& output,
     const std::function<void(const std::string& name, std::span<float> values)>& change = {},

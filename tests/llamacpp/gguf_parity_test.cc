@@ -41,10 +41,10 @@ TEST_P(GgufParityTest, LogitsEqualTheOriginals) {
   const Case& c = GetParam();
   const testing::TemporaryDirectory directory;
   testing::WriteDenseCopy(c.model, directory / "m.littlebit");
-  const LossyReport report = WriteGgufLossy(
-      LittleBitFile(directory / "m.littlebit"), directory / "m.gguf",
-      {.file_type = c.file_type, .max_shard_bytes = c.max_shard_bytes, .threads = 2},
-      [](int64_t, int64_t, const std::string&) { return true; });
+  const LossyReport report =
+      WriteGgufLossy(LittleBitFile(directory / "m.littlebit"), directory / "m.gguf",
+                     {.file_type = c.file_type, .max_shard_bytes = c.max_shard_bytes, .threads = 2},
+                     [](int64_t, int64_t, const std::string&) { return true; });
   EXPECT_EQ(report.files.size() > 1, c.max_shard_bytes > 0);
   uint64_t bytes = 0;
   for (const auto& file : report.files) bytes += std::filesystem::file_size(file);

@@ -1,5 +1,5 @@
-// gguf-lossy: which types the tensors get, and what is refused. That llama.cpp writes the same is shown by
-// llama_cpp_test.py where it is installed.
+// gguf-lossy: which types the tensors get, and what is refused. That llama.cpp writes the same is
+// shown by llama_cpp_test.py where it is installed.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -119,15 +119,14 @@ TEST(GgufLossy, BytesDoNotDependOnThreads) {
   const LossyReport report = WriteGgufLossy(file, directory / "3.gguf", {.threads = 3}, GoOn);
   EXPECT_TRUE(ReadTextFile(directory / "1.gguf") == ReadTextFile(directory / "3.gguf"));
   // But for the name, which the plan does not know, the size is known before.
-  const uint64_t planned =
-      PlannedGgufLossyBytes(file.files(), file.config(), {}, "model");
+  const uint64_t planned = PlannedGgufLossyBytes(file.files(), file.config(), {}, "model");
   EXPECT_NEAR(static_cast<double>(planned), static_cast<double>(report.bytes), 200);
 }
 
 TEST(GgufLossy, ValuesThatAreNotFiniteAreNamed) {
   const TemporaryDirectory directory;
-  for (const float bad : {std::numeric_limits<float>::infinity(),
-                          std::numeric_limits<float>::quiet_NaN()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     WriteDenseCopy(kModel, directory / "m.littlebit", [&](const std::string& name, auto values) {
       if (name == kUp) values[7] = bad;
     });
@@ -145,9 +144,8 @@ TEST(GgufLossy, ValuesThatDoNotFitTheTypeAreNamed) {
   });
   const LittleBitFile file(directory / "m.littlebit");
   for (const char* type : {"F16", "Q8_0", "Q4_K_M"}) {
-    ExpectError(ErrorCode::kReconstructionFailed, "blk.1.ffn_up.weight", [&] {
-      WriteGgufLossy(file, directory / "m.gguf", {.file_type = type}, GoOn);
-    });
+    ExpectError(ErrorCode::kReconstructionFailed, "blk.1.ffn_up.weight",
+                [&] { WriteGgufLossy(file, directory / "m.gguf", {.file_type = type}, GoOn); });
   }
   EXPECT_NO_THROW(WriteGgufLossy(file, directory / "m.gguf", {.file_type = "BF16"}, GoOn));
 }
