@@ -21,8 +21,8 @@ enum class Surrogate { kSmoothSign, kStraightThrough };  // gradient of sign(x) 
 
 struct TrainOptions {
   int64_t tokens = 200000;      // 0: initialization only
-  double learning_rate = 5e-4;  // peak of the cosine
-  int64_t batch_sequences = 8;
+  double learning_rate = 3e-4;  // peak of the cosine
+  int64_t batch_sequences = 2;
   int64_t sequence_tokens = 0;  // 0: min(256, the model's context)
   // Weight of the hidden-state MSE beside the KL term. The paper's 10 is for plain MSE; here each
   // layer's is divided by the teacher's mean square, which is several times larger.
