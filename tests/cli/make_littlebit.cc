@@ -55,7 +55,7 @@ void AddTable(const TensorView& tensor, int bits, LittleBitWriter& writer) {
 void Make(const char* model, const char* output, double bpw) {
   const Checkpoint checkpoint(model);
   const bool dense = bpw == 0;
-  const RankPlan ranks = PlanRanks(checkpoint.config(), {.target_bpw = dense ? 2.0 : bpw});
+  const RankPlan ranks = dense ? RankPlan{} : PlanRanks(checkpoint.config(), {.target_bpw = bpw});
   const OutputPlan plan = PlanOutput(checkpoint.config(), checkpoint.files(), ranks, dense ? 16 : 8,
                                      checkpoint.tensors());
   LittleBitWriter writer(output);
@@ -63,7 +63,7 @@ void Make(const char* model, const char* output, double bpw) {
   for (const SectionPlan& section : plan.sections) {
     if (section.kind == StorageKind::kFile) {
       writer.AddFile(section.name, checkpoint.files().at(section.name));
-    } else if (section.kind == StorageKind::kDense || dense) {
+    } else if (section.kind == StorageKind::kDense) {
       writer.AddDense(checkpoint.Get(section.name));
     } else if (section.kind == StorageKind::kGroupQuant) {
       AddTable(checkpoint.Get(section.name), 8, writer);

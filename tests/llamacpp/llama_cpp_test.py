@@ -1,14 +1,15 @@
 """Our GGUF files and the real llama.cpp: it loads and runs them, quantizes as we do, writes what we write and
 measures what we measure.
 
-Runs where LLM_QUANTIZE_LLAMA_CPP_BIN_DIR, or the PATH, has llama-quantize, llama-completion and llama-perplexity; is
-skipped (exit code 77) where not.
+Runs where LLM_QUANTIZE_LLAMA_CPP_BIN_DIR, or the PATH, has llama-quantize, llama-completion, llama-perplexity and
+llama-tokenize; is skipped (exit code 77) where not.
 """
 import argparse
 import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -128,13 +129,95 @@ class Stories19m(LlamaCpp):
 del LlamaCpp  # only the two models are tests
 
 
+@unittest.skipUnless(os.environ.get("LLM_QUANTIZE_TOKENIZERS_DIR"), "LLM_QUANTIZE_TOKENIZERS_DIR is not set")
+class Tokenizers(unittest.TestCase):
+    """llama.cpp with our keys gives the ids of its own test vectors (tests/text shows that ours are the same)."""
+
+    CASES = {"llama-spm": ("llama-2", {"tokenizer.model": "tokenizer.model"}),
+             "llama-bpe": ("llama-3.2", {"tokenizer.assembled.json": "tokenizer.json"}),
+             "qwen2": ("qwen2.5", {"tokenizer.assembled.json": "tokenizer.json"}),
+             "gpt-2": ("gpt2", {"vocab.json": "vocab.json", "merges.txt": "merges.txt"}),
+             "phi-3": ("phi-3", {"tokenizer.json": "tokenizer.json"})}
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.work = directory.name
+
+    def vocab_size(self, folder):
+        """Highest id + 1, from whatever file there is."""
+        path = os.path.join(folder, "tokenizer.json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                tokenizer = json.load(file)
+            ids = list(tokenizer["model"]["vocab"].values()) + [token["id"] for token in tokenizer["added_tokens"]]
+            return max(ids) + 1
+        path = os.path.join(folder, "vocab.json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                return max(json.load(file).values()) + 1
+        return 32000  # Llama-2
+
+    def make_model(self, files):
+        """A model of one tiny layer with this tokenizer; its weights are zeros."""
+        folder = os.path.join(self.work, "model")
+        os.mkdir(folder)
+        for source, name in files:
+            shutil.copy(source, os.path.join(folder, name))
+        hidden, vocab = 32, self.vocab_size(folder)
+        config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
+                  "intermediate_size": hidden, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": vocab,
+                  "max_position_embeddings": 128, "tie_word_embeddings": True}
+        with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        layer = "model.layers.0."
+        shapes = {"model.embed_tokens.weight": [vocab, hidden], "model.norm.weight": [hidden],
+                  layer + "input_layernorm.weight": [hidden], layer + "post_attention_layernorm.weight": [hidden]}
+        for name in ("self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o", "mlp.gate", "mlp.up", "mlp.down"):
+            shapes[f"{layer}{name}_proj.weight"] = [hidden, hidden]
+        header, end = {}, 0
+        for name, shape in shapes.items():
+            begin = end
+            end += 2 * shape[0] * (shape[1] if len(shape) == 2 else 1)
+            header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [begin, end]}
+        text = json.dumps(header).encode()
+        with open(os.path.join(folder, "model.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + bytes(end))
+        return folder
+
+    def test_ids_of_the_test_vectors(self):
+        root = os.environ["LLM_QUANTIZE_TOKENIZERS_DIR"]
+        for vectors, (folder, files) in self.CASES.items():
+            with self.subTest(vectors):
+                self.check(vectors, [(os.path.join(root, folder, there), here) for there, here in files.items()])
+
+    def check(self, vectors, files):
+        self.setUp()
+        littlebit = os.path.join(self.work, "m.littlebit")
+        run(OPTIONS.make_littlebit, self.make_model(files), littlebit, 0)
+        run(OPTIONS.tool, "littlebit", "convert", littlebit, "gguf-lossy", "--gguf-quant", "F16", "--force", "-o", self.work)
+        base = os.path.join(os.environ["LLM_QUANTIZE_TOKENIZERS_DIR"], "vectors", f"ggml-vocab-{vectors}.gguf")
+        with open(base + ".inp", encoding="utf-8", newline="") as file:
+            texts = file.read().split("\n__ggml_vocab_test__\n")[:-1]
+        with open(base + ".out", encoding="utf-8") as file:
+            expected = [[int(number) for number in line.split()] for line in file]
+        self.assertEqual(len(texts), len(expected))
+        path = os.path.join(self.work, "text")
+        for text, ids in zip(texts, expected):
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            found = run(find("llama-tokenize"), "-m", os.path.join(self.work, "m-lossy-F16.gguf"), "-f", path, "--ids",
+                        "--no-bos", "--no-escape", "--no-parse-special").stdout
+            self.assertEqual(json.loads(found), ids, repr(text))
+
+
 def main():
     global OPTIONS
     parser = argparse.ArgumentParser()
     for name in ("tool", "make-littlebit", "models", "text"):
         parser.add_argument("--" + name, required=True)
     OPTIONS, rest = parser.parse_known_args()
-    missing = [name for name in ("llama-quantize", "llama-completion", "llama-perplexity") if find(name) is None]
+    missing = [name for name in ("llama-quantize", "llama-completion", "llama-perplexity", "llama-tokenize") if find(name) is None]
     if missing:
         print(f"skipped: {', '.join(missing)} not found in LLM_QUANTIZE_LLAMA_CPP_BIN_DIR or the PATH")
         sys.exit(77)
