@@ -112,6 +112,7 @@ void RunCompress(const CompressArguments& arguments, Output& output) {
   CheckCompressValues(arguments, environment);
   const fs::path model = ResolveModelDirectory(arguments.model);
   if (arguments.dry_run) {
+    if (arguments.format != "littlebit") LogWarning("Sizes are those of --format littlebit");
     const CompressPlan plan = PlanFromDirectory(arguments, model);
     output.Result(PlanJson(arguments, plan),
                   PlanText(arguments, plan, GetVerbosity() >= Verbosity::kVerbose));

@@ -193,6 +193,7 @@ void RunConvert(const ConvertOptions& options, Output& output) {
                  format == OutputFormat::kGgufLossy
                      ? PlannedGgufLossyBytes(input.files(), input.config(), lossy, options.input)
                      : input.file_bytes());
+  if (fs::exists(path, failure)) LogInfo(fmt::format("Replacing {}", path.string()));
   input.Verify();  // a damaged factor would become a plausible weight
   Progress progress;
   const Conversion conversion = Convert(input, path, format, lossy, progress);

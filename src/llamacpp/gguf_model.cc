@@ -42,8 +42,9 @@ std::vector<float> ReadFrequencyFactors(const GgufFile& file, int64_t head_dim) 
 }  // namespace
 
 GgufModel::GgufModel(const std::filesystem::path& path) : file_(path) {
+  const std::string config = ConfigJsonFromGguf(file_);
   files_ = TokenizerFilesFromKeys(file_.keys(), path.string());
-  files_["config.json"] = ConfigJsonFromGguf(file_);
+  files_["config.json"] = config;
   config_ = ParseModelConfig(files_, path.string());
   config_.rope.interleaved = true;
   config_.rope.frequency_factors = ReadFrequencyFactors(file_, config_.head_dim);

@@ -2,7 +2,7 @@
 //
 // Not a test: at full size it takes minutes. Without a file: one Gaussian matrix, the worst case,
 // which has no structure to compress. With --safetensors: every 2-D tensor of the file, with mean
-// and each error. The numbers belong in docs/testing.md.
+// and each error. The numbers belong in docs/results.md.
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>

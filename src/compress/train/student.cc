@@ -15,7 +15,7 @@ constexpr size_t kTensorsPerPath = 5;
 // Only the sign of a latent counts, so its size is free. The surrogate's slope is above 1 % of its
 // peak for |x| < 0.03, and Adam moves a latent by at most about the learning rate per step: at this
 // size training can reach the signs that it wants to flip. Scales move by the same share of their
-// size (AddScale). Measured on stories-19m: docs/results.md, "Training".
+// size (AddScale).
 constexpr double kLatentRms = 0.02;
 
 double RootMeanSquare(const at::Tensor& value) {
