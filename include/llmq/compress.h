@@ -17,7 +17,19 @@
 namespace llmq {
 
 enum class SvdPrecision { kFloat32, kFloat64 };
+// What training starts from: the paper's decomposition; the same after a rotation (LittleBit-2); a
+// fit of signs and scales (NanoQuant). The last two are refined: docs/cli.md.
+enum class InitMethod { kDualSvid, kItq, kAdmm };
 enum class Surrogate { kSmoothSign, kStraightThrough };  // gradient of sign(x) in training
+
+constexpr const char* InitMethodName(InitMethod method) {
+  switch (method) {
+    case InitMethod::kItq: return "itq";
+    case InitMethod::kAdmm: return "admm";
+    case InitMethod::kDualSvid: break;
+  }
+  return "dual-svid";
+}
 
 struct TrainOptions {
   int64_t tokens = 200000;      // 0: initialization only
@@ -36,6 +48,7 @@ struct CompressOptions {
   std::string source_name;       // the model as the user named it, for the file's metadata
   std::filesystem::path output;  // the .littlebit file to make
   RankOptions rank;
+  InitMethod init = InitMethod::kDualSvid;
   SvdPrecision svd_precision = SvdPrecision::kFloat64;
   int embedding_bits = 8;  // 16, 8 or 4
   TrainOptions train;

@@ -17,6 +17,7 @@ _llm_quantize() {
       fi
       return ;;
     --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
+    --init) COMPREPLY=($(compgen -W "dual-svid itq admm" -- "$current")); return ;;
     --residual) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
     --embedding-bits) COMPREPLY=($(compgen -W "16 8 4" -- "$current")); return ;;
     --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;
@@ -36,7 +37,7 @@ _llm_quantize() {
     info) options+=" --check" ;;
     littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
-        --skip-validation --recipe --residual --kv-rank-factor --embedding-bits --train-tokens --train-lr
+        --skip-validation --recipe --init --residual --kv-rank-factor --embedding-bits --train-tokens --train-lr
         --train-batch --surrogate --device --seed --threads --dry-run --export-metadata --gguf-quant
         --pre-tokenizer --max-shard-size" ;;
     littlebitinfo) options+=" --layers --verify --export-metadata" ;;

@@ -205,6 +205,7 @@ CompressOptions MakeCompressOptions(const CompressArguments& arguments,
   options.rank.manual_rank = arguments.rank.value_or(0);
   options.rank.residual = arguments.residual;
   options.rank.kv_rank_factor = arguments.kv_rank_factor;
+  options.init = arguments.init;
   options.svd_precision = environment.precision;
   options.embedding_bits = arguments.embedding_bits;
   options.train = arguments.train;

@@ -32,6 +32,7 @@ struct CompressArguments {
   std::string resume;          // empty: a fresh run
   bool skip_validation = false;
   std::string recipe = "littlebit";
+  InitMethod init = InitMethod::kDualSvid;
   Residual residual = Residual::kAuto;
   double kv_rank_factor = 0;
   int embedding_bits = 8;

@@ -196,6 +196,14 @@ void AddFurtherOptions(CLI::App& app, CompressArguments& a) {
       ->type_name("TEXT")
       ->capture_default_str()
       ->check(CLI::IsMember({"littlebit"}).description(""));
+  app.add_option("--init", a.init, "Factorization before training: dual-svid, itq, admm")
+      ->type_name("TEXT")
+      ->default_str("dual-svid")
+      ->transform(CLI::CheckedTransformer(
+                      std::map<std::string, InitMethod>{{"dual-svid", InitMethod::kDualSvid},
+                                                        {"itq", InitMethod::kItq},
+                                                        {"admm", InitMethod::kAdmm}})
+                      .description(""));
   app.add_option("--residual", a.residual, "Second, residual path: auto, on, off")
       ->type_name("TEXT")
       ->default_str("auto")

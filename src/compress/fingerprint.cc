@@ -62,6 +62,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
                               plan.paths == 1 ? "" : "s"));
   add("kv rank factor", fmt::format("{}", options.rank.kv_rank_factor));
   add("embedding bits", fmt::format("{}", options.embedding_bits));
+  add("init", InitMethodName(options.init));
   add("svd precision", options.svd_precision == SvdPrecision::kFloat64 ? "float64" : "float32");
   add("seed", fmt::format("{}", options.seed));
   add("arithmetic", Arithmetic(device));

@@ -196,8 +196,9 @@ class Pipeline {
     const PlannedLayer& planned = plan_.layers[index];
     const TensorView& weight = checkpoint_.Get(planned.linear.name + ".weight");
     LayerState& layer = layers_[index];
-    layer.factors = FactorizeLayer(weight, planned.shape,
-                                   {options_.svd_precision, options_.seed, device_.device});
+    layer.factors =
+        FactorizeLayer(weight, planned.shape,
+                       {options_.svd_precision, options_.seed, device_.device, options_.init});
     if (!trains()) {
       layer.packed = PackFactors(layer.factors, weight.name);
       layer.factors.paths.clear();

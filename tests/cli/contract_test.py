@@ -318,6 +318,7 @@ class BadArguments(ContractTest):
             ("--embedding-bits", "7"): "--embedding-bits",
             ("--residual", "maybe"): "--residual",
             ("--recipe", "magic"): "--recipe",
+            ("--init", "svd"): "--init",
             ("--surrogate", "tanh"): "--surrogate",
             ("--device", "gpu"): "--device",
             ("--kv-rank-factor", "-2"): "--kv-rank-factor",

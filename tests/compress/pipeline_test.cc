@@ -127,6 +127,26 @@ TEST_F(PipelineTest, TheResultDoesNotDependOnTheNumberOfThreads) {
   EXPECT_FALSE(files[0] == FileBytes(options_.output));
 }
 
+TEST_F(PipelineTest, OtherInitializationsGiveLowerErrorsAndTheSameBytesOnAnyThreads) {
+  MakeModel();
+  testing::TrainSteps(options_, 3);
+  const auto mean_error = [](const CompressReport& report) {
+    double sum = 0;
+    for (const LayerReport& layer : report.layers) sum += layer.relative_error;
+    return sum / static_cast<double>(report.layers.size());
+  };
+  const double dual_svid = mean_error(Run());
+  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm}) {
+    options_.init = init;
+    options_.threads = 1;
+    EXPECT_LT(mean_error(Run()), dual_svid - 0.02) << InitMethodName(init);
+    const std::string bytes = FileBytes(options_.output);
+    options_.threads = 3;
+    (void)Run();
+    EXPECT_TRUE(bytes == FileBytes(options_.output)) << InitMethodName(init);
+  }
+}
+
 TEST_F(PipelineTest, BothSurrogatesAndPrecisionsTrain) {
   MakeModel();
   testing::TrainSteps(options_, 30);

@@ -24,6 +24,10 @@ struct PathFactors {
 
 PathFactors DualSvid(const TruncatedSvd& svd);
 
+// The second half of it, for latents from elsewhere: u [d_out, r] and v [d_in, r], of any float
+// type and device, with W ~ u v^T.
+PathFactors FactorsOfLatents(const at::Tensor& u, const at::Tensor& v);
+
 // Forward sign of the whole project: -1 for x < 0, +1 otherwise, zero included.
 at::Tensor SignOf(const at::Tensor& latent);
 

@@ -12,8 +12,14 @@ LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shap
   const at::Tensor matrix = ToTorch(weight).to(settings.device);  // [d_out, d_in] f32
   const SvdSettings svd_settings{settings.precision, MixSeed(settings.seed, weight.name)};
   LayerFactors factors{shape, {}, 0};
-  factors.paths = DualSvidPaths(matrix, shape, [&](const at::Tensor& part, int64_t rank) {
+  const auto svd = [&](const at::Tensor& part, int64_t rank) {
     return RobustSvd(part, rank, svd_settings, weight.name);
+  };
+  PathSettings path_settings;
+  path_settings.method = settings.init;
+  path_settings.seed = svd_settings.seed;
+  factors.paths = ResidualPaths(matrix, shape, [&](const at::Tensor& part, int64_t rank) {
+    return FactorizePath(part, rank, path_settings, svd);
   });
   factors.relative_error = RelativeError(matrix, Reconstruct(factors.paths).to(settings.device));
   return factors;

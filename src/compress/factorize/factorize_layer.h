@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "compress/factorize/residual.h"
+#include "compress/factorize/path_factorizer.h"
 #include "llmq/compress.h"
 #include "llmq/littlebit.h"
 #include "llmq/tensor.h"
@@ -25,6 +25,7 @@ struct FactorizeSettings {
   SvdPrecision precision = SvdPrecision::kFloat64;
   uint64_t seed = 0;
   at::Device device = at::kCPU;
+  InitMethod init = InitMethod::kDualSvid;
 };
 
 // Throws Error{kFactorizationFailed} naming weight.name.
