@@ -30,10 +30,8 @@ at::Tensor Decaying(int64_t rows, int64_t cols, uint64_t seed) {
 LayerFactors Factorize(const at::Tensor& matrix, InitMethod init, int64_t rank, int64_t paths,
                        uint64_t seed = 0) {
   const at::Tensor dense = matrix.contiguous();
-  const TensorView view{"layer.weight",
-                        DType::kF32,
-                        {dense.size(0), dense.size(1)},
-                        std::as_bytes(AsSpan(dense))};
+  const TensorView view{
+      "layer.weight", DType::kF32, {dense.size(0), dense.size(1)}, std::as_bytes(AsSpan(dense))};
   FactorizeSettings settings;
   settings.init = init;
   settings.seed = seed;
@@ -68,8 +66,8 @@ Planted Plant(int64_t rows, int64_t cols, int64_t rank, uint64_t seed) {
   const auto scale = [&](int64_t size, uint64_t part) {
     return RandomMatrix(1, size, seed + part).squeeze(0).abs() + 0.5;
   };
-  PathFactors path{RandomSigns(rank, cols, seed), RandomSigns(rank, rows, seed + 1),
-                   scale(cols, 2), scale(rows, 3), scale(rank, 4)};
+  PathFactors path{RandomSigns(rank, cols, seed), RandomSigns(rank, rows, seed + 1), scale(cols, 2),
+                   scale(rows, 3), scale(rank, 4)};
   return {Reconstruct({path}), path};
 }
 
@@ -153,7 +151,8 @@ TEST_F(Factorizers, SurviveDegenerateMatrices) {
       const LayerFactors spike = Factorize(outlier, init, 8, paths);
       ExpectSound(spike);
       EXPECT_LT(spike.relative_error, 0.5) << InitMethodName(init);
-      ExpectSound(Factorize(RandomMatrix(8, 40, 6), init, 8, paths));  // the rank of its smaller side
+      ExpectSound(
+          Factorize(RandomMatrix(8, 40, 6), init, 8, paths));  // the rank of its smaller side
       ExpectSound(Factorize(RandomMatrix(40, 8, 7), init, 8, paths));
       ExpectSound(Factorize(RandomMatrix(1, 9, 8), init, 1, paths));
       ExpectSound(Factorize(RandomMatrix(1, 1, 9), init, 1, paths));
@@ -223,7 +222,8 @@ TEST_F(RefineTest, FindsThePlantedFactorsFromAPerturbedStart) {
 TEST_F(RefineTest, NeverIncreasesTheError) {
   for (const uint64_t seed : {16, 17, 18}) {
     const at::Tensor matrix = seed == 16 ? Decaying(70, 90, seed) : RandomMatrix(70, 90, seed);
-    PathFactors path = Perturbed(Plant(70, 90, 70, seed).path, 2);  // more than one block of columns
+    PathFactors path =
+        Perturbed(Plant(70, 90, 70, seed).path, 2);  // more than one block of columns
     double before = ErrorOf(matrix, path);
     for (int sweep = 0; sweep < 6; ++sweep) {
       Refine(matrix, sweep % 2, path);  // scales alone, then both

@@ -47,11 +47,11 @@ at::Tensor NearestRotation(const at::Tensor& square) {
 }  // namespace
 
 FactorPair JointItq(const FactorPair& pair, int rounds, uint64_t seed) {
-  const at::Tensor rows = UnitRows(at::cat({pair.u, pair.v}));  // [d_out + d_in, r]
+  const at::Tensor rows = UnitRows(at::cat({pair.u, pair.v}));               // [d_out + d_in, r]
   at::Tensor rotation = RandomRotation(rows.size(1), seed, rows.options());  // [r, r]
   for (int round = 0; round < rounds; ++round) {
-    const at::Tensor signs = SignOf(at::matmul(rows, rotation));     // [d_out + d_in, r]
-    const at::Tensor correlation = at::matmul(rows.t(), signs);      // [r, r]
+    const at::Tensor signs = SignOf(at::matmul(rows, rotation));  // [d_out + d_in, r]
+    const at::Tensor correlation = at::matmul(rows.t(), signs);   // [r, r]
     rotation = NearestRotation(correlation);
   }
   return {at::matmul(pair.u, rotation), at::matmul(pair.v, rotation)};

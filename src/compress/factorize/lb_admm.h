@@ -15,7 +15,7 @@
 namespace llmq {
 
 // Measured with two sweeps of refine on Gaussian matrices: docs/results.md, "Initialization".
-inline constexpr int kAdmmIterations = 24;
+inline constexpr int kAdmmIterations = 32;
 
 // matrix [d_out, d_in] f32, not zero -> latents; 1 <= rank <= min(d_out, d_in). Deterministic for a
 // seed.

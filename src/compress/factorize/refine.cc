@@ -35,8 +35,8 @@ Statistics Gather(const at::Tensor& matrix, const Side& far) {
 // near.scale = <W_i, A_i> / <A_i, A_i> for every row; a negative one turns its signs.
 // product [r, d] and fitted [r, d] = G U with l in both.
 void FitScale(const at::Tensor& product, at::Tensor& fitted, Side& near) {
-  const at::Tensor along = (product * near.signs).sum(0);   // [d]
-  const at::Tensor square = (fitted * near.signs).sum(0);   // [d]
+  const at::Tensor along = (product * near.signs).sum(0);  // [d]
+  const at::Tensor square = (fitted * near.signs).sum(0);  // [d]
   const at::Tensor scale = at::where(square > 0, along / square, at::zeros_like(along));
   const at::Tensor turn = SignOf(scale);  // [d]
   near.signs.mul_(turn);
@@ -91,9 +91,9 @@ void Descend(const at::Tensor& product, const at::Tensor& gram, Side& near, at::
 void RefineSide(const at::Tensor& matrix, const Side& far, bool descend, Side& near,
                 at::Tensor& l) {
   const Statistics data = Gather(matrix, far);
-  const at::Tensor product = data.product * l.unsqueeze(1);        // [r, d_near]
-  const at::Tensor gram = data.gram * l.unsqueeze(1) * l;          // [r, r]
-  at::Tensor fitted = at::mm(gram, near.signs);                    // [r, r] . [r, d_near]
+  const at::Tensor product = data.product * l.unsqueeze(1);  // [r, d_near]
+  const at::Tensor gram = data.gram * l.unsqueeze(1) * l;    // [r, r]
+  at::Tensor fitted = at::mm(gram, near.signs);              // [r, r] . [r, d_near]
   FitScale(product, fitted, near);
   if (descend) {
     Descend(product, gram, near, fitted);
