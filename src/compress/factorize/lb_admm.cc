@@ -9,10 +9,9 @@ namespace {
 
 constexpr double kRidge = 0.03;  // beside a unit diagonal
 // rho grows from the first to 1. From 0, as published, the first iterations are spent on what the
-// start already is; with over-relaxation fewer are needed (docs/results.md, "Initialization").
+// start already is; with over-relaxation fewer are needed.
 constexpr double kFirstRho = 0.2;
 constexpr double kRelaxation = 1.5;
-// A start from a random rotation costs 0.0085 of error at 1.0 bits per weight.
 constexpr int kStartRounds = 3;
 constexpr double kTiny = 1e-30;
 
