@@ -69,6 +69,15 @@ void CheckDestinations(const CompressArguments& arguments, const fs::path& model
                     fs::exists(arguments.resume, failure) ? "something else" : "nothing"),
         "Give the --checkpoint-dir of the interrupted run, or start afresh without --resume");
   }
+  const fs::path native = NativePath(output, OutputFormatFromName(arguments.format));
+  if (native != output && fs::exists(native, failure)) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        fmt::format("{}: expected no file there, found one: a run that could not be converted "
+                    "left it",
+                    native.string()),
+        "Convert it with 'llm-quantize littlebit convert', or move it away");
+  }
   if (fs::exists(output, failure)) LogInfo(fmt::format("Replacing {}", output.string()));
 }
 
@@ -188,7 +197,7 @@ void AddContractOptions(CLI::App& app, CompressArguments& a) {
   app.add_flag("--skip-validation", a.skip_validation, "Skip measuring quality after compression");
 }
 
-void AddFurtherOptions(CLI::App& app, CompressArguments& a) {
+void AddMethodOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("--held-out-data", a.text.held_out_data,
                  "Text to measure with (part of the calibration data if not set)")
       ->type_name("PATH");
@@ -219,6 +228,9 @@ void AddFurtherOptions(CLI::App& app, CompressArguments& a) {
       ->type_name("INT")
       ->capture_default_str()
       ->check(CLI::IsMember({16, 8, 4}).description(""));
+}
+
+void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("--train-tokens", a.train.tokens,
                  "Tokens to train on after factorization (0: none)")
       ->type_name("INT")
@@ -237,6 +249,9 @@ void AddFurtherOptions(CLI::App& app, CompressArguments& a) {
                                               {"smooth-sign", Surrogate::kSmoothSign},
                                               {"straight-through", Surrogate::kStraightThrough}})
                       .description(""));
+}
+
+void AddRunOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("--device", a.device, "auto, cpu, cuda or cuda:N")
       ->type_name("TEXT")
       ->capture_default_str();
@@ -266,7 +281,9 @@ constexpr const char* kFooter = R"(Examples:
 CommandRun SetupCompress(CLI::App& app) {
   auto arguments = std::make_shared<CompressArguments>();
   AddContractOptions(app, *arguments);
-  AddFurtherOptions(app, *arguments);
+  AddMethodOptions(app, *arguments);
+  AddTrainingOptions(app, *arguments);
+  AddRunOptions(app, *arguments);
   app.footer(kFooter);
   return [arguments](Output& output) { RunCompress(*arguments, output); };
 }

@@ -48,12 +48,6 @@ fs::path TryPath(const fs::path& output, double bpw) {
          fmt::format("{}.try-{:.4f}{}", output.stem().string(), bpw, output.extension().string());
 }
 
-// Where the .littlebit file is while `output` is made of it.
-fs::path NativePath(const fs::path& output, OutputFormat format) {
-  if (format == OutputFormat::kLittleBit) return output;
-  return fs::path(output).concat(".littlebit");
-}
-
 // Checkpoints live in subdirectories named after the output: a try resumes only if it left one.
 bool HasCheckpoint(const fs::path& directory, const fs::path& output) {
   std::error_code failure;
@@ -113,6 +107,11 @@ struct Best {
 }
 
 }  // namespace
+
+fs::path NativePath(const fs::path& output, OutputFormat format) {
+  if (format == OutputFormat::kLittleBit) return output;
+  return fs::path(output).concat(".littlebit");
+}
 
 CompressOutcome CompressOnce(const CompressArguments& arguments, const CompressOptions& options,
                              const TextDataset& held_out, CommandObserver& observer,

@@ -7,6 +7,9 @@
 
 namespace llmq {
 
+// Where the .littlebit file is while `output` is made of it; `output` itself if that is one.
+std::filesystem::path NativePath(const std::filesystem::path& output, OutputFormat format);
+
 // Compresses to options.output and measures unless arguments.skip_validation. The file at
 // options.output appears complete or not at all. A failed measurement leaves it: hours of work are
 // not thrown away.

@@ -314,7 +314,9 @@ class Pipeline {
   LittleBitMetadata Metadata() const {
     return {.source_model = options_.source_name,
             .producer = "llm-quantize " LLMQ_VERSION,
-            .recipe = "littlebit",
+            .recipe = options_.init == InitMethod::kDualSvid
+                          ? "littlebit"
+                          : fmt::format("littlebit, init {}", InitMethodName(options_.init)),
             .target_bpw = options_.rank.manual_rank > 0 ? 0 : options_.rank.target_bpw,
             .manual_rank = options_.rank.manual_rank,
             .original_parameters = report_.original_parameters,

@@ -12,30 +12,23 @@
 #include "gguf/gguf_rules.h"
 #include "gguf/gguf_table.h"
 #include "gguf/gguf_values.h"
-#include "llmq/error.h"
 
 namespace llmq {
 namespace {
-
-[[noreturn]] void Fail(
-    const std::string& where, const std::string& what,
-    const std::string& suggestion = "The file is truncated or damaged; fetch or write it again") {
-  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what), suggestion);
-}
 
 // A file of the other byte order has its version in the upper bytes.
 void CheckVersion(uint32_t version, const std::string& where) {
   const std::string expected =
       fmt::format("version: expected {} or {}", gguf_layout::kOldestVersion, gguf_layout::kVersion);
   if (version != 0 && (version & 0xffff) == 0) {
-    Fail(where, fmt::format("{}, found {:#010x}: a big-endian file", expected, version),
-         "Convert the file to little endian");
+    FailGguf(where, fmt::format("{}, found {:#010x}: a big-endian file", expected, version),
+             "Convert the file to little endian");
   }
   if (version < gguf_layout::kOldestVersion || version > gguf_layout::kVersion) {
-    Fail(where, fmt::format("{}, found {}", expected, version),
-         version > gguf_layout::kVersion
-             ? "Use a version of llm-quantize that knows this format version"
-             : "Convert the model again with a current llama.cpp");
+    FailGguf(where, fmt::format("{}, found {}", expected, version),
+             version > gguf_layout::kVersion
+                 ? "Use a version of llm-quantize that knows this format version"
+                 : "Convert the model again with a current llama.cpp");
   }
 }
 
@@ -48,7 +41,7 @@ struct Header {
 Header ReadHeader(ByteReader& reader, const std::string& path) {
   const std::string where = path + ": header";
   if (AsText(reader.Take(gguf_layout::kMagic.size())) != gguf_layout::kMagic) {
-    Fail(where, "expected the magic \"GGUF\", found something else", "Give a .gguf file");
+    FailGguf(where, "expected the magic \"GGUF\", found something else", "Give a .gguf file");
   }
   Header header;
   header.version = reader.Read<uint32_t>();
@@ -57,7 +50,7 @@ Header ReadHeader(ByteReader& reader, const std::string& path) {
   header.key_count = reader.Read<uint64_t>();
   const uint64_t limit = reader.remaining() / gguf_layout::kMinKeyBytes;
   if (header.key_count > limit) {
-    Fail(where, fmt::format("keys: expected at most {}, found {}", limit, header.key_count));
+    FailGguf(where, fmt::format("keys: expected at most {}, found {}", limit, header.key_count));
   }
   return header;
 }
@@ -67,14 +60,14 @@ std::vector<GgufKey> ReadKeys(ByteReader& reader, uint64_t count, const std::str
   for (uint64_t i = 0; i < count; ++i) {
     const std::string numbered = fmt::format("{}: key {}", path, i);
     const std::string_view name = ReadGgufString(reader, numbered + ": name");
-    if (const auto fault = KeyNameFault(name)) Fail(numbered, *fault);
+    if (const auto fault = KeyNameFault(name)) FailGguf(numbered, *fault);
     const std::string where = fmt::format("{}: key {}", path, Shorten(name));
     keys.push_back({std::string(name), ReadGgufValue(reader, where)});
   }
   std::unordered_set<std::string_view> names;
   for (const GgufKey& key : keys) {
     if (!names.insert(key.name).second) {
-      Fail(path, fmt::format("key {}: expected once, found twice", Shorten(key.name)));
+      FailGguf(path, fmt::format("key {}: expected once, found twice", Shorten(key.name)));
     }
   }
   return keys;
@@ -86,7 +79,7 @@ uint64_t ReadAlignment(const GgufPart& part) {
   const auto* alignment = ExpectGgufType<uint32_t>(value, path, gguf_layout::kAlignmentKey);
   if (alignment == nullptr) return gguf_layout::kDefaultAlignment;
   if (const auto fault = AlignmentFault(*alignment)) {
-    Fail(fmt::format("{}: key {}", path.string(), gguf_layout::kAlignmentKey), *fault);
+    FailGguf(fmt::format("{}: key {}", path.string(), gguf_layout::kAlignmentKey), *fault);
   }
   return *alignment;
 }
@@ -113,9 +106,9 @@ GgufPart ReadGgufPart(const std::filesystem::path& path) {
 
 void FailGgufKeyType(const std::filesystem::path& path, std::string_view key,
                      const GgufValue& expected, const GgufValue& found) {
-  Fail(fmt::format("{}: key {}", path.string(), Shorten(key)),
-       fmt::format("expected {}, found {}", GgufTypeName(expected), GgufTypeName(found)),
-       "Write the file again with a program that follows the GGUF specification");
+  FailGguf(fmt::format("{}: key {}", path.string(), Shorten(key)),
+           fmt::format("expected {}, found {}", GgufTypeName(expected), GgufTypeName(found)),
+           "Write the file again with a program that follows the GGUF specification");
 }
 
 }  // namespace llmq

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "gguf/gguf_layout.h"
+#include "llmq/error.h"
 #include "llmq/ggml_type.h"
 
 namespace llmq {
@@ -108,6 +109,10 @@ std::optional<std::string> TensorFault(uint32_t type, std::span<const uint64_t> 
                        info->name, info->block_values, row);
   }
   return std::nullopt;
+}
+
+void FailGguf(const std::string& where, const std::string& what, const std::string& suggestion) {
+  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what), suggestion);
 }
 
 }  // namespace llmq

@@ -22,6 +22,11 @@ std::optional<std::string> ValueFault(const GgufValue& value);
 // num_bytes() gives.
 std::optional<std::string> TensorFault(uint32_t type, std::span<const uint64_t> shape);
 
+// Throws Error{kGeneral} "where: what".
+[[noreturn]] void FailGguf(
+    const std::string& where, const std::string& what,
+    const std::string& suggestion = "The file is truncated or damaged; fetch or write it again");
+
 // A name as it may stand in a message: its beginning.
 std::string Shorten(std::string_view name);
 

@@ -11,16 +11,9 @@
 #include "gguf/gguf_layout.h"
 #include "gguf/gguf_rules.h"
 #include "gguf/gguf_values.h"
-#include "llmq/error.h"
 
 namespace llmq {
 namespace {
-
-[[noreturn]] void Fail(
-    const std::string& where, const std::string& what,
-    const std::string& suggestion = "The file is truncated or damaged; fetch or write it again") {
-  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what), suggestion);
-}
 
 struct TensorInfo {
   GgufTensor tensor;
@@ -30,13 +23,13 @@ struct TensorInfo {
 TensorInfo ReadInfo(ByteReader& reader, uint64_t index, const std::string& path) {
   const std::string numbered = fmt::format("{}: tensor {}", path, index);
   const std::string_view name = ReadGgufString(reader, numbered + ": name");
-  if (const auto fault = TensorNameFault(name)) Fail(numbered, *fault);
+  if (const auto fault = TensorNameFault(name)) FailGguf(numbered, *fault);
   const std::string where = fmt::format("{}: tensor {}", path, name);
 
   const auto dimensions = reader.Read<uint32_t>();
   if (dimensions > kMaxGgufDimensions) {
-    Fail(where,
-         fmt::format("expected at most {} dimensions, found {}", kMaxGgufDimensions, dimensions));
+    FailGguf(where, fmt::format("expected at most {} dimensions, found {}", kMaxGgufDimensions,
+                                dimensions));
   }
   std::vector<uint64_t> shape(dimensions);
   for (uint64_t& dimension : shape) dimension = reader.Read<uint64_t>();
@@ -44,8 +37,9 @@ TensorInfo ReadInfo(ByteReader& reader, uint64_t index, const std::string& path)
   const auto type = reader.Read<uint32_t>();
   if (const auto fault = TensorFault(type, shape)) {
     const bool unknown = FindGgmlType(type) == nullptr;
-    Fail(where, *fault,
-         unknown ? "The file needs another program, or is damaged; quantize the model to a type "
+    FailGguf(where, *fault,
+             unknown
+                 ? "The file needs another program, or is damaged; quantize the model to a type "
                    "of ggml"
                  : "The file is damaged; fetch or write it again");
   }
@@ -66,14 +60,14 @@ void TakeData(std::vector<TensorInfo>& infos, std::span<const std::byte> data, u
       const char* kind = info.offset % alignment != 0    ? "misaligned"
                          : info.offset < expected_offset ? "overlap"
                                                          : "hole";
-      Fail(where,
-           fmt::format("offset: expected {}, found {} ({})", expected_offset, info.offset, kind));
+      FailGguf(where, fmt::format("offset: expected {}, found {} ({})", expected_offset,
+                                  info.offset, kind));
     }
     const uint64_t bytes = tensor.num_bytes();
     const uint64_t remaining = data.size() - std::min<uint64_t>(expected_offset, data.size());
     if (expected_offset > data.size() || bytes > remaining) {
-      Fail(where, fmt::format("data: expected {} bytes at offset {}, found {}", bytes,
-                              expected_offset, remaining));
+      FailGguf(where, fmt::format("data: expected {} bytes at offset {}, found {}", bytes,
+                                  expected_offset, remaining));
     }
     tensor.data = data.subspan(expected_offset, bytes);
     expected_offset += PaddedBytes(tensor, alignment);
@@ -87,7 +81,8 @@ std::vector<GgufTensor> ReadGgufTensors(ByteReader& reader, std::span<const std:
                                         const std::string& path) {
   const uint64_t limit = reader.remaining() / gguf_layout::kMinTensorInfoBytes;
   if (count > limit) {
-    Fail(path + ": header", fmt::format("tensors: expected at most {}, found {}", limit, count));
+    FailGguf(path + ": header",
+             fmt::format("tensors: expected at most {}, found {}", limit, count));
   }
   std::vector<TensorInfo> infos;  // not reserved: the count is not yet proven
   for (uint64_t i = 0; i < count; ++i) infos.push_back(ReadInfo(reader, i, path));
@@ -95,8 +90,9 @@ std::vector<GgufTensor> ReadGgufTensors(ByteReader& reader, std::span<const std:
   const uint64_t begin = AlignUp(reader.offset(), alignment);
   if (!infos.empty()) {
     if (begin > file.size()) {
-      Fail(path, fmt::format("data section: expected at offset {}, found the end of the file at {}",
-                             begin, file.size()));
+      FailGguf(path,
+               fmt::format("data section: expected at offset {}, found the end of the file at {}",
+                           begin, file.size()));
     }
     TakeData(infos, file.subspan(begin), alignment, path);
   }

@@ -10,17 +10,11 @@
 
 #include "gguf/gguf_layout.h"
 #include "gguf/gguf_rules.h"
-#include "llmq/error.h"
 
 namespace llmq {
 namespace {
 
 using gguf_layout::ValueType;
-
-[[noreturn]] void Fail(const std::string& where, const std::string& what) {
-  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what),
-              "The file is truncated or damaged; fetch or write it again");
-}
 
 template <typename T>
 T ReadScalar(ByteReader& reader, const std::string& where) {
@@ -28,7 +22,7 @@ T ReadScalar(ByteReader& reader, const std::string& where) {
     return std::string(ReadGgufString(reader, where));
   } else if constexpr (std::is_same_v<T, bool>) {
     const auto byte = reader.Read<uint8_t>();
-    if (byte > 1) Fail(where, fmt::format("expected BOOL 0 or 1, found {}", byte));
+    if (byte > 1) FailGguf(where, fmt::format("expected BOOL 0 or 1, found {}", byte));
     return byte == 1;
   } else {
     return reader.Read<T>();
@@ -43,7 +37,7 @@ uint64_t ReadCount(ByteReader& reader, const std::string& where) {
   const uint64_t limit =
       std::min(gguf_layout::kMaxArrayElements, reader.remaining() / kElementBytes);
   if (count > limit) {
-    Fail(where, fmt::format("expected at most {} elements, found {}", limit, count));
+    FailGguf(where, fmt::format("expected at most {} elements, found {}", limit, count));
   }
   return count;
 }
@@ -62,7 +56,7 @@ GgufValue ReadArray(ByteReader& reader, const std::string& where) {
     if (count > 0) std::memcpy(numbers.data(), bytes.data(), bytes.size());
     if constexpr (std::is_same_v<T, bool>) {
       GgufBools bools{std::move(numbers)};
-      if (const auto fault = ValueFault(bools)) Fail(where, *fault);
+      if (const auto fault = ValueFault(bools)) FailGguf(where, *fault);
       return bools;
     } else {
       return numbers;
@@ -138,14 +132,14 @@ static_assert(sizeof(bool) == 1);
 GgufValue ReadGgufValue(ByteReader& reader, const std::string& where) {
   const auto type = reader.Read<uint32_t>();
   if (type >= kTypes.size()) {
-    Fail(where, fmt::format("value type: expected 0 to {}, found {}", kTypes.size() - 1, type));
+    FailGguf(where, fmt::format("value type: expected 0 to {}, found {}", kTypes.size() - 1, type));
   }
   if (type != static_cast<uint32_t>(ValueType::kArray)) return kTypes[type].read(reader, where);
   const auto element = reader.Read<uint32_t>();
-  if (element == type) Fail(where, "array: expected plain elements, found arrays");
+  if (element == type) FailGguf(where, "array: expected plain elements, found arrays");
   if (element >= kTypes.size()) {
-    Fail(where, fmt::format("type of array elements: expected 0 to {}, found {}", kTypes.size() - 1,
-                            element));
+    FailGguf(where, fmt::format("type of array elements: expected 0 to {}, found {}",
+                                kTypes.size() - 1, element));
   }
   return kTypes[element].read_array(reader, where);
 }
@@ -154,7 +148,7 @@ std::string_view ReadGgufString(ByteReader& reader, const std::string& where) {
   const auto length = reader.Read<uint64_t>();
   const uint64_t limit = std::min(gguf_layout::kMaxStringBytes, reader.remaining());
   if (length > limit) {
-    Fail(where, fmt::format("string: expected at most {} bytes, found {}", limit, length));
+    FailGguf(where, fmt::format("string: expected at most {} bytes, found {}", limit, length));
   }
   return AsText(reader.Take(length));
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "formats/gguf_names.h"
@@ -179,6 +180,18 @@ std::vector<std::string> UnknownTensors(const LittleBitFile& file) {
   return unknown;
 }
 
+// Shards have names of their own, which the caller did not see.
+void CheckOutputsAreNotInput(const std::vector<std::filesystem::path>& outputs,
+                             const std::filesystem::path& input) {
+  for (const std::filesystem::path& output : outputs) {
+    std::error_code failure;
+    if (!std::filesystem::equivalent(output, input, failure)) continue;
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("{}: writing it would overwrite the input", output.string()),
+                "Choose another --output-dir or --output-name");
+  }
+}
+
 std::vector<std::string> Warnings(const LittleBitFile& file) {
   constexpr size_t kShown = 5;
   std::vector<std::string> warnings = LossesOfModelKeys(file.config());
@@ -215,6 +228,7 @@ LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::pat
       FileKeys({ModelName(metadata.source_model), metadata.producer, metadata.original_parameters},
                file.files(), config, options, file.path().string()),
       TableOf(plan), {.max_shard_bytes = options.max_shard_bytes});
+  CheckOutputsAreNotInput(writer.paths(), file.path());
   LossyReport report{.files = writer.paths(), .warnings = Warnings(file)};
   for (const PlannedTensor& planned : plan) {
     const LittleBitSection* section = file.Find(planned.source);

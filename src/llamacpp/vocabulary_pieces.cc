@@ -30,17 +30,6 @@ bool LooksSpecial(std::string_view text) {
          (text.starts_with("<unused") && text.ends_with(">"));
 }
 
-std::string PlainSpaces(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const size_t space = std::min(text.find(kVisibleSpace, at), text.size());
-    out.append(text, at, space - at);
-    if (space < text.size()) out += ' ';
-    at = space + kVisibleSpace.size();
-  }
-  return out;
-}
-
 class PieceTable {
  public:
   PieceTable(int64_t vocab_size, const std::string& where) : where_(where) {

@@ -287,14 +287,7 @@ class SentencePieceDecoder : public TokenDecoder {
       // Where extra spaces are removed, all at the begin go.
       space_taken_ = space && !model.remove_extra_whitespaces;
     }
-    std::string out;
-    for (size_t at = 0; at < text.size();) {
-      const size_t space = std::min(text.find(kVisibleSpace, at), text.size());
-      out.append(text, at, space - at);
-      if (space < text.size()) out += ' ';
-      at = space + kVisibleSpace.size();
-    }
-    return out;
+    return PlainSpaces(text);
   }
 
   // Characters of the bytes so far; what is no character becomes U+FFFD byte by byte.

@@ -55,4 +55,15 @@ size_t WordEnd(std::string_view text, size_t begin) {
   return std::min(text.find(kVisibleSpace, at), text.size());
 }
 
+std::string PlainSpaces(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t space = std::min(text.find(kVisibleSpace, at), text.size());
+    out.append(text, at, space - at);
+    if (space < text.size()) out += ' ';
+    at = space + kVisibleSpace.size();
+  }
+  return out;
+}
+
 }  // namespace llmq

@@ -49,6 +49,8 @@ bool CrossesWordBorder(std::string_view token);
 size_t WordEnd(std::string_view text, size_t begin);
 
 inline constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";  // U+2581
+// `text` with plain spaces for visible ones.
+std::string PlainSpaces(std::string_view text);
 
 // Ids of words seen before in one call of Encode(): text repeats its words. Bounded.
 class WordCache {

@@ -847,6 +847,17 @@ class Compress(ContractTest):
                 self.assertEqual(result["compressed_size_bytes"], (self.out / name).stat().st_size)
                 self.assertGreater(result["quality_metrics"]["perplexity_compressed"], 1)
         self.assertEqual(self.left_over(), ["hf-f32-lossy-Q8_0.gguf", "hf-f32.gguf"])
+        left = self.out / "hf-f32.gguf.littlebit"
+        left.write_bytes(b"left by a run that could not be converted")
+        self.assert_exit_code(self.compress(self.model, *options, "--format", "gguf-ext"), 2)
+        self.assertEqual(left.read_bytes(), b"left by a run that could not be converted")
+
+    def test_the_file_says_how_it_began(self):
+        self.need_compressor()
+        self.assert_succeeds(self.compress(self.model, "--target-bpw", "2", "--train-tokens", "0", "--skip-validation", "--init",
+                                           "admm"))
+        info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", self.out / "hf-f32.littlebit"]).stdout)
+        self.assertEqual(info["recipe"], "littlebit, init admm")
 
     def test_manual_rank(self):
         self.need_compressor()

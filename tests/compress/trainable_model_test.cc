@@ -9,21 +9,16 @@
 
 #include "base/file.h"
 #include "compress/train/load_frame.h"
+#include "tests/support/read_array.h"
 
 namespace llmq {
 namespace {
 
+using llmq::testing::ReadArray;
+
 namespace fs = std::filesystem;
 
 const fs::path kParity = fs::path(LLMQ_TEST_GOLDEN_DIR) / "parity";
-
-template <typename T>
-std::vector<T> ReadArray(const fs::path& path) {
-  const std::string bytes = ReadTextFile(path);
-  std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
-}
 
 class Parity : public ::testing::TestWithParam<const char*> {};
 

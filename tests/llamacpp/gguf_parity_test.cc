@@ -8,23 +8,16 @@
 #include "llmq/convert.h"
 #include "llmq/model.h"
 #include "tests/llamacpp/dense_copy.h"
+#include "tests/support/read_array.h"
 #include "tests/support/temporary_directory.h"
 
 namespace llmq {
 namespace {
 
+using llmq::testing::ReadArray;
+
 const std::filesystem::path kGolden = std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "parity";
 const std::filesystem::path kModels = LLMQ_TEST_MODEL_DIR;
-
-template <typename T>
-std::vector<T> ReadArray(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file.good()) << path;
-  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-  return values;
-}
 
 struct Case {
   const char* name;  // folder in tests/golden/parity

@@ -43,8 +43,9 @@ ModelConfig Config(int64_t layers, int64_t kv_heads, bool tied) {
   return config;
 }
 
-// Decisions that `llama-quantize --dry-run` printed for models of these layers and heads.
-TEST(FileTypes, MixAsLlamaQuantizeDoes) {
+// By the rules of docs/format/gguf.md; llama_cpp_test.py compares whole files with
+// llama-quantize's.
+TEST(FileTypes, MixByTheRules) {
   struct Decision {
     const char* file_type;
     int64_t layers;

@@ -14,20 +14,15 @@
 #include "base/file.h"
 #include "llmq/model.h"
 #include "llmq/packed_checkpoint.h"
+#include "tests/support/read_array.h"
 #include "tests/support/temporary_directory.h"
 
 namespace llmq {
 namespace {
 
-namespace fs = std::filesystem;
+using llmq::testing::ReadArray;
 
-template <typename T>
-std::vector<T> ReadArray(const fs::path& path) {
-  const std::string bytes = ReadTextFile(path);
-  std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
-}
+namespace fs = std::filesystem;
 
 TEST(PackedParityTest, LogitsEqualThoseOfTransformers) {
   for (const char* kind : {"littlebit", "nanoquant"}) {

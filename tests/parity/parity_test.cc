@@ -21,23 +21,16 @@
 
 #include "kernels/kernels.h"
 #include "llmq/model.h"
+#include "tests/support/read_array.h"
 
 namespace llmq {
 namespace {
 
+using llmq::testing::ReadArray;
+
 constexpr float kTolerance = 1e-4f;
 const std::filesystem::path kGolden = std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "parity";
 const std::filesystem::path kModels = LLMQ_TEST_MODEL_DIR;
-
-template <typename T>
-std::vector<T> ReadArray(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file.good()) << path;
-  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-  return values;
-}
 
 struct Case {
   const char* name;   // folder in tests/golden/parity
@@ -45,7 +38,7 @@ struct Case {
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
-class ParityTest : public testing::TestWithParam<std::tuple<Case, Isa>> {
+class ParityTest : public ::testing::TestWithParam<std::tuple<Case, Isa>> {
  protected:
   void SetUp() override {
     const auto& [golden, isa] = GetParam();
@@ -139,7 +132,8 @@ const Case kCases[] = {
     {"mistral-window", ""},
 };
 INSTANTIATE_TEST_SUITE_P(Models, ParityTest,
-                         testing::Combine(testing::ValuesIn(kCases), testing::ValuesIn(kAllIsas)),
+                         ::testing::Combine(::testing::ValuesIn(kCases),
+                                            ::testing::ValuesIn(kAllIsas)),
                          [](const auto& parameter) {
                            std::string name = std::get<0>(parameter.param).name;
                            for (char& c : name) c = c == '-' ? '_' : c;
