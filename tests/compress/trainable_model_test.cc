@@ -45,6 +45,22 @@ TEST_P(Parity, LogitsEqualThoseOfTransformers) {
   EXPECT_LT(largest, 1e-4);
 }
 
+TEST(TrainableModel, ThePiecesMakeTheWhole) {
+  const Checkpoint checkpoint(fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32");
+  const at::NoGradGuard no_grad;
+  const Teacher teacher = LoadTeacher(checkpoint, at::kCPU);
+  const TrainableModel model(checkpoint.config(), 16, at::kCPU);
+  const at::Tensor ids = at::arange(32).view({2, 16});
+  const ForwardResult whole = model.Forward(teacher.frame, teacher.linears, ids);
+  ASSERT_EQ(model.num_blocks(), checkpoint.config().num_layers);
+  at::Tensor x = model.Embed(teacher.frame, ids);
+  for (int64_t layer = 0; layer < model.num_blocks(); ++layer) {
+    x = model.Block(layer, teacher.frame, teacher.linears, x);
+    EXPECT_TRUE(x.equal(whole.hidden[static_cast<size_t>(layer)])) << layer;
+  }
+  EXPECT_TRUE(model.Logits(teacher.frame, x).equal(whole.logits));
+}
+
 INSTANTIATE_TEST_SUITE_P(Goldens, Parity,
                          ::testing::Values("llama-bias-linear", "llama-dynamic", "llama-llama3",
                                            "llama-yarn", "mistral-window", "stories260k-hf-bf16",

@@ -11,7 +11,7 @@ at::Tensor DenseLinears::Apply(size_t index, const at::Tensor& x) const {
 }
 
 // One layer's linears, by projection.
-struct TrainableModel::Block {
+struct TrainableModel::Projections {
   const FrameWeights& frame;
   const LinearSet& linears;
   size_t first;  // index of the block's Q
@@ -52,7 +52,7 @@ at::Tensor TrainableModel::Rotate(const at::Tensor& x) const {
   return x * cos_ + at::cat({-halves[1], halves[0]}, -1) * sin_;
 }
 
-at::Tensor TrainableModel::Attention(const at::Tensor& x, const Block& block) const {
+at::Tensor TrainableModel::Attention(const at::Tensor& x, const Projections& block) const {
   const int64_t batch = x.size(0), length = x.size(1), dim = config_.head_dim;
   const auto heads = [&](Projection projection, int64_t count) {
     // [B, T, count * head_dim] -> [B, count, T, head_dim]
@@ -71,23 +71,37 @@ at::Tensor TrainableModel::Attention(const at::Tensor& x, const Block& block) co
                      mixed.transpose(1, 2).reshape({batch, length, config_.num_heads * dim}));
 }
 
-at::Tensor TrainableModel::Mlp(const at::Tensor& x, const Block& block) const {
+at::Tensor TrainableModel::Mlp(const at::Tensor& x, const Projections& block) const {
   const at::Tensor gate = at::silu(block.Apply(Projection::kGate, x));
   return block.Apply(Projection::kDown, gate * block.Apply(Projection::kUp, x));
+}
+
+at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& tokens) const {
+  return at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, hidden]
+}
+
+at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,
+                                 const at::Tensor& x) const {
+  const auto index = static_cast<size_t>(layer);
+  const Projections block{frame, linears, index * kNumProjections};
+  const at::Tensor mixed = x + Attention(Norm(x, frame.input_norms[index]), block);
+  return mixed + Mlp(Norm(mixed, frame.post_norms[index]), block);
+}
+
+at::Tensor TrainableModel::Logits(const FrameWeights& frame, const at::Tensor& x) const {
+  // [B, T, hidden] . [hidden, vocab] -> [B, T, vocab]
+  return at::linear(Norm(x, frame.final_norm), frame.head);
 }
 
 ForwardResult TrainableModel::Forward(const FrameWeights& frame, const LinearSet& linears,
                                       const at::Tensor& tokens) const {
   ForwardResult result;
-  at::Tensor x = at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, hidden]
-  for (size_t layer = 0; layer < frame.input_norms.size(); ++layer) {
-    const Block block{frame, linears, layer * kNumProjections};
-    x = x + Attention(Norm(x, frame.input_norms[layer]), block);
-    x = x + Mlp(Norm(x, frame.post_norms[layer]), block);
+  at::Tensor x = Embed(frame, tokens);
+  for (int64_t layer = 0; layer < num_blocks(); ++layer) {
+    x = Block(layer, frame, linears, x);
     result.hidden.push_back(x);
   }
-  // [B, T, hidden] . [hidden, vocab] -> [B, T, vocab]
-  result.logits = at::linear(Norm(x, frame.final_norm), frame.head);
+  result.logits = Logits(frame, x);
   return result;
 }
 

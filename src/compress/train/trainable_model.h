@@ -52,16 +52,26 @@ class TrainableModel {
   // Rotary tables and mask are made for sequences of `sequence_tokens`.
   TrainableModel(const ModelConfig& config, int64_t sequence_tokens, at::Device device);
 
-  // tokens [B, sequence_tokens] i64 on the device. Thread-safe.
+  int64_t num_blocks() const { return config_.num_layers; }
+
+  // All of it: Embed, each Block, Logits. tokens [B, sequence_tokens] i64 on the device.
+  // Thread-safe, as its pieces are.
   ForwardResult Forward(const FrameWeights& frame, const LinearSet& linears,
                         const at::Tensor& tokens) const;
 
+  // The pieces, for those who run one block at a time. x is [B, sequence_tokens, hidden].
+  at::Tensor Embed(const FrameWeights& frame, const at::Tensor& tokens) const;  // -> x
+  // x before block `layer` -> x after it, of the same shape.
+  at::Tensor Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,
+                   const at::Tensor& x) const;
+  at::Tensor Logits(const FrameWeights& frame, const at::Tensor& x) const;  // -> [B, T, vocab]
+
  private:
-  struct Block;
+  struct Projections;
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const;
   at::Tensor Rotate(const at::Tensor& x) const;
-  at::Tensor Attention(const at::Tensor& x, const Block& block) const;
-  at::Tensor Mlp(const at::Tensor& x, const Block& block) const;
+  at::Tensor Attention(const at::Tensor& x, const Projections& block) const;
+  at::Tensor Mlp(const at::Tensor& x, const Projections& block) const;
 
   ModelConfig config_;
   at::Tensor cos_;   // [T, head_dim]
