@@ -63,6 +63,9 @@ struct RankPlan {
 // BPW.
 RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options);
 
+// The plan of these ranks, one per linear of BlockLinears(config).
+RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, std::span<const int64_t> ranks);
+
 // The smallest target for which PlanRanks succeeds with these options (one path, if residual is
 // kAuto), and the layer that sets it.
 struct SmallestFeasible {

@@ -37,20 +37,6 @@ int64_t TotalWeights(const std::vector<LinearSpec>& linears) {
   return weights;
 }
 
-RankPlan MakePlan(const std::vector<LinearSpec>& linears, int64_t paths,
-                  const std::vector<int64_t>& ranks) {
-  RankPlan plan{.paths = paths};
-  for (size_t i = 0; i < linears.size(); ++i) {
-    const LittleBitShape shape{linears[i].d_out, linears[i].d_in, ranks[i], paths};
-    plan.layers.push_back({linears[i], shape, LittleBitPayloadBytes(shape), LittleBitBpw(shape)});
-    plan.body_bytes += plan.layers.back().bytes;
-  }
-  plan.body_weights = TotalWeights(linears);
-  plan.body_bpw =
-      8.0 * static_cast<double>(plan.body_bytes) / static_cast<double>(plan.body_weights);
-  return plan;
-}
-
 // A model's layers and how its ranks follow from one number, the base BPW.
 class Allocator {
  public:
@@ -122,7 +108,7 @@ RankPlan ManualPlan(const ModelConfig& config, const RankOptions& options) {
   for (const LinearSpec& linear : linears) {
     ranks.push_back(std::min(options.manual_rank, SmallerSide(linear)));
   }
-  return MakePlan(linears, options.residual == Residual::kOff ? 1 : 2, ranks);
+  return MakeRankPlan(config, options.residual == Residual::kOff ? 1 : 2, ranks);
 }
 
 int64_t FewestPaths(const RankOptions& options) {
@@ -168,12 +154,26 @@ RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options) {
     const Allocator allocator(config, KvRankFactor(config, options), paths);
     const std::vector<int64_t> ranks = allocator.RanksWithin(options.target_bpw);
     const std::optional<size_t> starved = allocator.FirstStarved(ranks);
-    if (!starved) return MakePlan(allocator.linears(), paths, ranks);
+    if (!starved) return MakeRankPlan(config, paths, ranks);
     if (paths == FewestPaths(options)) {
       ThrowStarved(config, options, allocator.linears()[*starved], ranks[*starved]);
     }
     paths = FewestPaths(options);  // --residual auto: one path needs fewer bits for its scales
   }
+}
+
+RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, std::span<const int64_t> ranks) {
+  const std::vector<LinearSpec> linears = BlockLinears(config);
+  RankPlan plan{.paths = paths};
+  for (size_t i = 0; i < linears.size(); ++i) {
+    const LittleBitShape shape{linears[i].d_out, linears[i].d_in, ranks[i], paths};
+    plan.layers.push_back({linears[i], shape, LittleBitPayloadBytes(shape), LittleBitBpw(shape)});
+    plan.body_bytes += plan.layers.back().bytes;
+  }
+  plan.body_weights = TotalWeights(linears);
+  plan.body_bpw =
+      8.0 * static_cast<double>(plan.body_bytes) / static_cast<double>(plan.body_weights);
+  return plan;
 }
 
 SmallestFeasible FindSmallestFeasible(const ModelConfig& config, const RankOptions& options) {
