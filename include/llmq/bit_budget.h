@@ -31,7 +31,8 @@ double LittleBitBpw(const LittleBitShape& shape);
 // dimensions.
 int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw);
 
-enum class Residual { kAuto, kOn, kOff };
+// kAuto is the paper's choice; kSpare takes a second path only if one cannot spend the target.
+enum class Residual { kAuto, kSpare, kOn, kOff };
 
 struct RankOptions {
   double target_bpw = 0.5;

@@ -20,6 +20,10 @@ enum class SvdPrecision { kFloat32, kFloat64 };
 // What training starts from: the paper's decomposition; the same after a rotation (LittleBit-2); a
 // fit of signs and scales (NanoQuant). The last two are refined: docs/cli.md.
 enum class InitMethod { kDualSvid, kItq, kAdmm };
+// Whether the fit before training weighs channels by what they carry: by mean squares of inputs and
+// of the loss's derivatives, or of inputs alone (one pass forward, little memory).
+enum class ImportanceMode { kOff, kForward, kFull };
+enum class Allocation { kUniform, kAuto };  // the same bits per weight everywhere, or as measured
 enum class Surrogate { kSmoothSign, kStraightThrough };  // gradient of sign(x) in training
 
 constexpr const char* InitMethodName(InitMethod method) {
@@ -29,6 +33,15 @@ constexpr const char* InitMethodName(InitMethod method) {
     case InitMethod::kDualSvid: break;
   }
   return "dual-svid";
+}
+
+constexpr const char* ImportanceModeName(ImportanceMode mode) {
+  switch (mode) {
+    case ImportanceMode::kForward: return "forward";
+    case ImportanceMode::kFull: return "full";
+    case ImportanceMode::kOff: break;
+  }
+  return "off";
 }
 
 struct TrainOptions {
@@ -49,10 +62,13 @@ struct CompressOptions {
   std::filesystem::path output;  // the .littlebit file to make
   RankOptions rank;
   InitMethod init = InitMethod::kDualSvid;
+  ImportanceMode importance = ImportanceMode::kOff;
+  Allocation allocation = Allocation::kUniform;
+  int64_t calibration_sequences = 64;  // for the two above
   SvdPrecision svd_precision = SvdPrecision::kFloat64;
   int embedding_bits = 8;  // 16, 8 or 4
   TrainOptions train;
-  TextDataset training_text;    // ignored when train.tokens is 0
+  TextDataset training_text;    // ignored if there is neither training nor calibration
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
   int threads = 0;              // 0: one per core; the result does not depend on it
   uint64_t seed = 0;
@@ -60,6 +76,11 @@ struct CompressOptions {
   // checkpoints.
   std::filesystem::path checkpoint_dir;
   bool resume = false;  // continue the run with the same fingerprint found in checkpoint_dir
+  std::string recipe;   // in words, for the file's metadata: "auto", "littlebit, init admm"
+
+  bool calibrates() const {
+    return importance != ImportanceMode::kOff || allocation == Allocation::kAuto;
+  }
 };
 
 struct LayerReport {
@@ -84,6 +105,7 @@ struct CompressReport {
   int64_t trained_tokens = 0;
   double first_loss = 0;  // training loss at the start and at the end (means over 10 steps)
   double last_loss = 0;
+  double calibrate_seconds = 0;  // with the measuring of matrices
   double factorize_seconds = 0;
   double train_seconds = 0;
   uint64_t peak_memory_bytes = 0;

@@ -129,6 +129,8 @@ std::filesystem::path CheckpointStore::LayerPath(int64_t index) const {
   return directory_ / fmt::format("layer-{:05}.state", index);
 }
 
+std::filesystem::path CheckpointStore::PlanPath() const { return directory_ / "plan.state"; }
+
 std::filesystem::path CheckpointStore::TrainingPath() const {
   return directory_ / "training.state";
 }

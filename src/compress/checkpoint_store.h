@@ -2,8 +2,8 @@
 //
 // Before: pipeline opens it for a fingerprint. After: pipeline keeps layers and training state in
 // it and removes it after success. Directory: <checkpoint_dir>/<output stem>-<fingerprint>/ with
-// manifest.json (the fingerprint in words), lock, one file per factorized layer and one for the
-// training state. Every file appears by rename, so a kill at any moment leaves the last complete
+// manifest.json (the fingerprint in words), lock, one for the statistics and ranks, one per factorized
+// layer and one for the training state. Every file appears by rename, so a kill at any moment leaves the last complete
 // state.
 #ifndef LLMQ_COMPRESS_CHECKPOINT_STORE_H_
 #define LLMQ_COMPRESS_CHECKPOINT_STORE_H_
@@ -28,6 +28,7 @@ class CheckpointStore {
   CheckpointStore& operator=(const CheckpointStore&) = delete;
 
   std::filesystem::path LayerPath(int64_t index) const;
+  std::filesystem::path PlanPath() const;
   std::filesystem::path TrainingPath() const;
   const std::filesystem::path& directory() const { return directory_; }
 

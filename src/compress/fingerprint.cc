@@ -10,6 +10,7 @@ namespace {
 
 const char* ResidualName(Residual residual) {
   switch (residual) {
+    case Residual::kSpare: return "spare";
     case Residual::kOn: return "on";
     case Residual::kOff: return "off";
     case Residual::kAuto: break;
@@ -58,25 +59,33 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   } else {
     add("target bits per weight", fmt::format("{}", options.rank.target_bpw));
   }
+  add("recipe", options.recipe);
   add("residual", fmt::format("{} ({} path{})", ResidualName(options.rank.residual), plan.paths,
                               plan.paths == 1 ? "" : "s"));
   add("kv rank factor", fmt::format("{}", options.rank.kv_rank_factor));
   add("embedding bits", fmt::format("{}", options.embedding_bits));
   add("init", InitMethodName(options.init));
+  add("importance", ImportanceModeName(options.importance));
+  add("allocation", options.allocation == Allocation::kAuto ? "auto" : "uniform");
   add("svd precision", options.svd_precision == SvdPrecision::kFloat64 ? "float64" : "float32");
   add("seed", fmt::format("{}", options.seed));
   add("arithmetic", Arithmetic(device));
   const TrainOptions& train = options.train;
   add("train tokens", fmt::format("{}", train.tokens));
+  if (options.calibrates()) {
+    add("calibration sequences", fmt::format("{}", options.calibration_sequences));
+  }
+  if (options.calibrates() || train.tokens > 0) {
+    add("sequence tokens", fmt::format("{}", train.sequence_tokens));
+    add("training text", fmt::format("{} ({:016x})", options.training_text.name,
+                                     TextChecksum(options.training_text)));
+  }
   if (train.tokens == 0) return fingerprint;
   add("learning rate", fmt::format("{}", train.learning_rate));
   add("batch sequences", fmt::format("{}", train.batch_sequences));
-  add("sequence tokens", fmt::format("{}", train.sequence_tokens));
   add("hidden weight", fmt::format("{}", train.hidden_weight));
   add("warm-up share", fmt::format("{}", train.warmup_share));
   add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");
-  add("training text",
-      fmt::format("{} ({:016x})", options.training_text.name, TextChecksum(options.training_text)));
   return fingerprint;
 }
 

@@ -22,6 +22,7 @@ namespace {
 constexpr double kResidualMinBpw = 0.3;
 constexpr int64_t kResidualAlwaysWeights = 2'000'000'000;
 constexpr int kBisectionSteps = 60;
+constexpr double kSpentShare = 0.99;  // of a target; what is left is padding
 
 int64_t SmallerSide(const LinearSpec& linear) { return std::min(linear.d_out, linear.d_in); }
 
@@ -96,7 +97,15 @@ double KvRankFactor(const ModelConfig& config, const RankOptions& options) {
   return config.num_kv_heads < config.num_heads ? 4.0 : 1.0;
 }
 
+// With one path, ranks end at the smaller side of a matrix.
+bool OnePathSpends(const ModelConfig& config, const RankOptions& options) {
+  const Allocator allocator(config, KvRankFactor(config, options), 1);
+  const std::vector<int64_t> ranks = allocator.RanksWithin(options.target_bpw);
+  return MakeRankPlan(config, 1, ranks).body_bpw >= kSpentShare * options.target_bpw;
+}
+
 bool WantsResidual(const ModelConfig& config, const RankOptions& options) {
+  if (options.residual == Residual::kSpare) return !OnePathSpends(config, options);
   if (options.residual != Residual::kAuto) return options.residual == Residual::kOn;
   return options.target_bpw >= kResidualMinBpw ||
          TotalWeights(BlockLinears(config)) >= kResidualAlwaysWeights;

@@ -71,8 +71,10 @@ class GreedyAllocator {
   void Offer(size_t i, int64_t step) {
     step = std::min(step, SmallerSide(plan_.layers[i].linear) - ranks_[i]);
     if (step < 1) return;
-    const double rank = static_cast<double>(ranks_[i]);
-    const double gain = curves_[i].At(rank) - curves_[i].At(rank + static_cast<double>(step));
+    const auto loss = [&](int64_t rank) {
+      return curves_[i].At(static_cast<double>(rank * plan_.paths));
+    };
+    const double gain = loss(ranks_[i]) - loss(ranks_[i] + step);
     offers_.push({gain / static_cast<double>(step * BytesPerRank(i)), i, step});
   }
 

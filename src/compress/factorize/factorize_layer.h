@@ -26,6 +26,7 @@ struct FactorizeSettings {
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   InitMethod init = InitMethod::kDualSvid;
+  Importance importance;
 };
 
 // Throws Error{kFactorizationFailed} naming weight.name.

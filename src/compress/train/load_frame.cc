@@ -8,29 +8,72 @@
 
 namespace llmq {
 
-Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device) {
-  const ModelConfig& config = checkpoint.config();
-  const auto load = [&](const std::string& name) {
-    const TensorView& view = checkpoint.Get(name);
+namespace {
+
+class Loader {
+ public:
+  Loader(const Checkpoint& checkpoint, at::Device device)
+      : checkpoint_(checkpoint), device_(device), linears_(BlockLinears(checkpoint.config())) {
+    const auto layers = static_cast<size_t>(checkpoint.config().num_layers);
+    frame_.input_norms.resize(layers);
+    frame_.post_norms.resize(layers);
+    frame_.biases.resize(linears_.size());
+    weights_.resize(linears_.size());
+  }
+
+  void LoadTables() {
+    frame_.embedding = Load(kEmbeddingName);
+    frame_.head = checkpoint_.config().tie_word_embeddings ? frame_.embedding : Load(kHeadName);
+    frame_.final_norm = Load(kFinalNormName);
+  }
+
+  void LoadBlock(int64_t layer) {
+    const auto at = static_cast<size_t>(layer);
+    frame_.input_norms[at] = Load(InputNormName(layer));
+    frame_.post_norms[at] = Load(PostAttentionNormName(layer));
+    for (size_t i = at * kNumProjections; i < (at + 1) * kNumProjections; ++i) {
+      weights_[i] = Load(linears_[i].name + ".weight");
+      if (linears_[i].has_bias) frame_.biases[i] = Load(linears_[i].name + ".bias");
+    }
+  }
+
+  Teacher Take() { return {std::move(frame_), DenseLinears(std::move(weights_))}; }
+
+ private:
+  at::Tensor Load(const std::string& name) const {
+    const TensorView& view = checkpoint_.Get(name);
     ExpectFinite(view);
-    at::Tensor tensor = ToTorch(view).to(device);
-    checkpoint.Release(view);
+    at::Tensor tensor = ToTorch(view).to(device_);
+    checkpoint_.Release(view);
     return tensor;
-  };
-  FrameWeights frame;
-  frame.embedding = load(kEmbeddingName);
-  frame.head = config.tie_word_embeddings ? frame.embedding : load(kHeadName);
-  frame.final_norm = load(kFinalNormName);
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    frame.input_norms.push_back(load(InputNormName(layer)));
-    frame.post_norms.push_back(load(PostAttentionNormName(layer)));
   }
-  std::vector<at::Tensor> weights;
-  for (const LinearSpec& linear : BlockLinears(config)) {
-    weights.push_back(load(linear.name + ".weight"));
-    frame.biases.push_back(linear.has_bias ? load(linear.name + ".bias") : at::Tensor());
-  }
-  return {std::move(frame), DenseLinears(std::move(weights))};
+
+  const Checkpoint& checkpoint_;
+  at::Device device_;
+  std::vector<LinearSpec> linears_;
+  FrameWeights frame_;
+  std::vector<at::Tensor> weights_;
+};
+
+}  // namespace
+
+Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device) {
+  Loader loader(checkpoint, device);
+  loader.LoadTables();
+  for (int64_t layer = 0; layer < checkpoint.config().num_layers; ++layer) loader.LoadBlock(layer);
+  return loader.Take();
+}
+
+Teacher LoadTables(const Checkpoint& checkpoint, at::Device device) {
+  Loader loader(checkpoint, device);
+  loader.LoadTables();
+  return loader.Take();
+}
+
+Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device) {
+  Loader loader(checkpoint, device);
+  loader.LoadBlock(layer);
+  return loader.Take();
 }
 
 FrameWeights StoredFrame(const Checkpoint& checkpoint, const FrameWeights& teacher,

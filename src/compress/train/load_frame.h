@@ -9,8 +9,12 @@
 
 namespace llmq {
 
-// Frame with the original embedding and head, and all dense linears, on `device`.
+// Frame with the original embedding and head, and all dense linears, on `device`. All throw
+// Error{kFactorizationFailed} for weights that are not finite.
 Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device);
+// Its pieces, for those who hold one at a time; what is not loaded is undefined.
+Teacher LoadTables(const Checkpoint& checkpoint, at::Device device);  // embedding, head, last norm
+Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device);
 
 // The teacher's frame with embedding and head in `embedding_bits` (16: shared with the teacher).
 FrameWeights StoredFrame(const Checkpoint& checkpoint, const FrameWeights& teacher,

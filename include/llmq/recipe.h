@@ -1,0 +1,22 @@
+// The named sequences of steps: what `--recipe` stands for. Each step can be chosen by itself too.
+#ifndef LLMQ_RECIPE_H_
+#define LLMQ_RECIPE_H_
+
+#include "llmq/compress.h"
+
+namespace llmq {
+
+// kLittleBit is the paper (arXiv 2506.13771): Dual-SVID with a residual path, the same bits per
+// weight everywhere but in K and V, then training with SmoothSign; embedding and head stay as they
+// are. kAuto is what measured best (docs/results.md, "Recipes"): bits where they count, LB-ADMM on
+// weighted channels, one path, and embedding and head trained along.
+enum class Recipe { kLittleBit, kAuto };
+
+const char* RecipeName(Recipe recipe);
+
+// Sets the options of all steps; the others (target, text, tokens, device, ...) stay as they are.
+void ApplyRecipe(Recipe recipe, CompressOptions& options);
+
+}  // namespace llmq
+
+#endif  // LLMQ_RECIPE_H_

@@ -1,0 +1,178 @@
+#include "compress/calibrate/channel_statistics.h"
+
+
+#include "compress/train/load_frame.h"
+
+namespace llmq {
+namespace {
+
+// A few tokens have gradients many times those of the rest; beyond this quantile of a sequence's
+// norms they are shortened, so that they do not decide alone.
+constexpr double kClippedAbove = 0.99;
+
+// Dense linears that remember what went in and what came out.
+class WatchedLinears : public LinearSet {
+ public:
+  WatchedLinears(const DenseLinears& linears, size_t first) : linears_(linears), first_(first) {}
+
+  at::Tensor Apply(size_t index, const at::Tensor& x) const override {
+    const at::Tensor y = linears_.Apply(index, x);
+    inputs_[index - first_] = x.detach();
+    outputs_[index - first_] = y;
+    return y;
+  }
+
+  const std::vector<at::Tensor>& inputs() const { return inputs_; }    // [1, T, d_in] each
+  const std::vector<at::Tensor>& outputs() const { return outputs_; }  // [1, T, d_out] each
+
+ private:
+  const DenseLinears& linears_;
+  size_t first_;  // of the block
+  mutable std::vector<at::Tensor> inputs_{kNumProjections};
+  mutable std::vector<at::Tensor> outputs_{kNumProjections};
+};
+
+using Sums = std::vector<at::Tensor>;  // one per projection, [d] f64: sums over a sequence's tokens
+
+at::Tensor SumOfSquares(const at::Tensor& rows) {  // [1, T, d] -> [d] f64
+  return rows.flatten(0, 1).square().sum(0, false, at::kDouble);
+}
+
+at::Tensor Clipped(const at::Tensor& gradient) {                    // [1, T, d]
+  const at::Tensor norms = gradient.norm(2, {-1}, /*keepdim=*/true);  // [1, T, 1]
+  const at::Tensor limit = norms.flatten().quantile(kClippedAbove);
+  return gradient * (limit / norms.clamp_min(1e-30)).clamp_max(1);
+}
+
+class Collector {
+ public:
+  Collector(const Checkpoint& checkpoint, const TrainableModel& model, const at::Tensor& tokens,
+            const CalibrationSettings& settings, WorkerPool& workers)
+      : checkpoint_(checkpoint),
+        model_(model),
+        tokens_(tokens),
+        settings_(settings),
+        workers_(workers),
+        sequences_(tokens.size(0)),
+        statistics_(BlockLinears(checkpoint.config()).size()) {}
+
+  std::vector<ChannelStatistics> Run(const std::function<bool(int64_t)>& progress) {
+    const Teacher tables = LoadTables(checkpoint_, settings_.device);
+    Embed(tables.frame);
+    int64_t done = 0;
+    for (int64_t layer = 0; layer < model_.num_blocks(); ++layer) {
+      Forward(layer);
+      if (!progress(++done)) return {};
+    }
+    if (!settings_.gradients) return std::move(statistics_);
+    Differentiate(tables.frame);
+    for (int64_t layer = model_.num_blocks(); layer-- > 0;) {
+      Backward(layer);
+      if (!progress(++done)) return {};
+    }
+    return std::move(statistics_);
+  }
+
+ private:
+  at::Tensor Sequence(const std::vector<at::Tensor>& all, int64_t i) const {
+    return all[static_cast<size_t>(i)].to(settings_.device, at::kFloat);
+  }
+  static at::Tensor Kept(const at::Tensor& x) { return x.detach().to(at::kCPU, at::kBFloat16); }
+
+  void Embed(const FrameWeights& frame) {
+    const at::NoGradGuard no_grad;
+    activations_.resize(static_cast<size_t>(sequences_));
+    for (int64_t i = 0; i < sequences_; ++i) {
+      activations_[static_cast<size_t>(i)] =
+          Kept(model_.Embed(frame, tokens_.narrow(0, i, 1).to(settings_.device)));
+    }
+  }
+
+  // The sum of the sequences' sums, always from the first to the last, over the tokens.
+  void Store(const std::vector<Sums>& of_sequences, int64_t layer,
+             at::Tensor ChannelStatistics::* member) {
+    for (size_t p = 0; p < kNumProjections; ++p) {
+      at::Tensor sum = at::zeros_like(of_sequences.front()[p]);
+      for (const Sums& sums : of_sequences) sum.add_(sums[p]);
+      statistics_[static_cast<size_t>(layer) * kNumProjections + p].*member =
+          (sum / static_cast<double>(tokens_.numel())).to(at::kCPU, at::kFloat);
+    }
+  }
+
+  void Forward(int64_t layer) {
+    const Teacher block = LoadBlock(checkpoint_, layer, settings_.device);
+    if (settings_.gradients) block_inputs_.push_back(activations_);
+    std::vector<Sums> of_sequences(static_cast<size_t>(sequences_));
+    workers_.Run(sequences_, [&](int64_t i) {
+      const at::NoGradGuard no_grad;
+      const WatchedLinears linears(block.linears, First(layer));
+      at::Tensor& x = activations_[static_cast<size_t>(i)];
+      x = Kept(model_.Block(layer, block.frame, linears, Sequence(activations_, i)));
+      for (const at::Tensor& input : linears.inputs()) {
+        of_sequences[static_cast<size_t>(i)].push_back(SumOfSquares(input));
+      }
+    });
+    Store(of_sequences, layer, &ChannelStatistics::input);
+  }
+
+  // activations_ become the loss's derivatives by the last block's output. The labels are drawn
+  // from the model's own distribution: then mean squares of derivatives are the Fisher matrix's.
+  void Differentiate(const FrameWeights& frame) {
+    workers_.Run(sequences_, [&](int64_t i) {
+      const at::Tensor x = Sequence(activations_, i).requires_grad_(true);
+      const at::Tensor log_p = at::log_softmax(model_.Logits(frame, x).flatten(0, 1), -1);  // [T, V]
+      at::Generator generator =
+          at::make_generator<at::CPUGeneratorImpl>(settings_.seed + static_cast<uint64_t>(i));
+      const at::Tensor labels =
+          at::multinomial(log_p.detach().exp().cpu(), 1, false, generator).to(settings_.device);
+      const at::Tensor loss = -log_p.gather(1, labels).sum();
+      activations_[static_cast<size_t>(i)] = Kept(torch::autograd::grad({loss}, {x})[0]);
+    });
+  }
+
+  void Backward(int64_t layer) {
+    const Teacher block = LoadBlock(checkpoint_, layer, settings_.device);
+    const std::vector<at::Tensor>& inputs = block_inputs_.back();
+    std::vector<Sums> of_sequences(static_cast<size_t>(sequences_));
+    workers_.Run(sequences_, [&](int64_t i) {
+      const WatchedLinears linears(block.linears, First(layer));
+      const at::Tensor x = Sequence(inputs, i).requires_grad_(true);
+      const at::Tensor y = model_.Block(layer, block.frame, linears, x);
+      std::vector<at::Tensor> wanted = linears.outputs();
+      wanted.push_back(x);
+      const std::vector<at::Tensor> gradients =
+          torch::autograd::grad({y}, wanted, {Sequence(activations_, i)});
+      for (size_t p = 0; p < kNumProjections; ++p) {
+        of_sequences[static_cast<size_t>(i)].push_back(SumOfSquares(Clipped(gradients[p])));
+      }
+      activations_[static_cast<size_t>(i)] = Kept(gradients.back());
+    });
+    Store(of_sequences, layer, &ChannelStatistics::gradient);
+    block_inputs_.pop_back();
+  }
+
+  static size_t First(int64_t layer) { return static_cast<size_t>(layer) * kNumProjections; }
+
+  const Checkpoint& checkpoint_;
+  const TrainableModel& model_;
+  const at::Tensor& tokens_;
+  const CalibrationSettings& settings_;
+  WorkerPool& workers_;
+  int64_t sequences_;
+  std::vector<ChannelStatistics> statistics_;
+  std::vector<at::Tensor> activations_;  // per sequence, [1, T, hidden] bf16; then its derivative
+  std::vector<std::vector<at::Tensor>> block_inputs_;  // activations_ before each block
+};
+
+}  // namespace
+
+std::vector<ChannelStatistics> CollectStatistics(const Checkpoint& checkpoint,
+                                                 const TrainableModel& model,
+                                                 const at::Tensor& tokens,
+                                                 const CalibrationSettings& settings,
+                                                 WorkerPool& workers,
+                                                 const std::function<bool(int64_t)>& progress) {
+  return Collector(checkpoint, model, tokens, settings, workers).Run(progress);
+}
+
+}  // namespace llmq

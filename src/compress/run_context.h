@@ -1,0 +1,62 @@
+// What all stages of one compression share: what was asked, what is being compressed, and how far
+// it has come.
+//
+// Before: pipeline opens it. After: stages/ read and fill it in their order: plan, factorize, train;
+// pipeline writes the file from it.
+#ifndef LLMQ_COMPRESS_RUN_CONTEXT_H_
+#define LLMQ_COMPRESS_RUN_CONTEXT_H_
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compress/calibrate/channel_statistics.h"
+#include "compress/checkpoint_store.h"
+#include "compress/device.h"
+#include "compress/layer_state.h"
+#include "compress/train/student.h"
+#include "compress/worker_pool.h"
+#include "llmq/checkpoint.h"
+#include "llmq/compress.h"
+#include "llmq/output_plan.h"
+
+namespace llmq {
+
+struct RunContext {
+  const CompressOptions& options;
+  CompressObserver& observer;
+  DeviceChoice device;
+  Checkpoint checkpoint;
+  WorkerPool workers;
+  std::optional<CheckpointStore> store;  // none: checkpoints are off
+  RankPlan plan;                         // uniform until the plan stage has allocated
+  OutputPlan output_plan;                // follows from plan
+  TrainOptions train;                    // with a sequence length once the text is prepared
+  std::vector<int32_t> tokens;           // of the training text
+  std::vector<ChannelStatistics> statistics;  // per linear; empty: not measured
+  std::vector<LayerState> layers;             // per linear; after factorization
+  std::unique_ptr<Student> student;           // after training
+  CompressReport report;
+
+  bool trains() const { return options.train.tokens > 0; }
+  bool calibrates() const { return options.calibrates(); }
+  // Says how far the run came and how to continue it. Throws Error{kUserCancelled}.
+  [[noreturn]] void ThrowStopped(const std::string& progress) const;
+};
+
+// Seconds since it was made.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_RUN_CONTEXT_H_

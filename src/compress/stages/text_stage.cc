@@ -1,0 +1,51 @@
+#include "compress/stages/text_stage.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "compress/memory_check.h"
+#include "llmq/error.h"
+#include "llmq/tokenizer.h"
+
+namespace llmq {
+namespace {
+
+constexpr int64_t kDefaultSequenceTokens = 256;
+
+void ExpectIdsOfTheModel(const RunContext& run) {
+  const int64_t vocabulary = run.checkpoint.config().vocab_size;
+  for (const int32_t id : run.tokens) {
+    if (id >= 0 && id < vocabulary) continue;
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected token ids below {}, found {}",
+                            run.checkpoint.directory().string(), vocabulary, id),
+                "The tokenizer belongs to another model");
+  }
+}
+
+}  // namespace
+
+void PrepareText(RunContext& run) {
+  const ModelConfig& config = run.checkpoint.config();
+  const auto tokenizer =
+      Tokenizer::FromFiles(run.checkpoint.files(), run.checkpoint.directory().string());
+  run.tokens = TokenizeDocuments(run.options.training_text, *tokenizer);
+  ExpectIdsOfTheModel(run);
+  run.train = run.options.train;
+  if (run.train.sequence_tokens == 0) run.train.sequence_tokens = kDefaultSequenceTokens;
+  run.train.sequence_tokens = std::min({run.train.sequence_tokens, config.max_position,
+                                        static_cast<int64_t>(run.tokens.size())});
+  if (run.train.sequence_tokens < 2) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("{}: expected at least 2 tokens of training text, found {}",
+                            run.options.training_text.name, run.tokens.size()),
+                "Give more text, or use --recipe littlebit --train-tokens 0");
+  }
+  if (run.trains() && run.device.device.is_cpu()) {
+    ExpectMemory(EstimateTrainingBytes(config, run.plan, run.train, run.workers.size()),
+                 AvailableMemoryBytes());
+  }
+}
+
+}  // namespace llmq

@@ -1,0 +1,27 @@
+#include "llmq/recipe.h"
+
+namespace llmq {
+namespace {
+
+// docs/results.md, "Training": with few tokens the paper's 4e-5 hardly moves a sign. From LB-ADMM,
+// which is nearer to the goal, a larger rate still wins.
+constexpr double kLittleBitRate = 3e-4;
+constexpr double kAutoRate = 1e-3;
+
+}  // namespace
+
+const char* RecipeName(Recipe recipe) { return recipe == Recipe::kAuto ? "auto" : "littlebit"; }
+
+void ApplyRecipe(Recipe recipe, CompressOptions& options) {
+  const bool is_auto = recipe == Recipe::kAuto;
+  options.init = is_auto ? InitMethod::kAdmm : InitMethod::kDualSvid;
+  options.importance = is_auto ? ImportanceMode::kFull : ImportanceMode::kOff;
+  options.allocation = is_auto ? Allocation::kAuto : Allocation::kUniform;
+  options.rank.residual = is_auto ? Residual::kSpare : Residual::kAuto;
+  options.rank.kv_rank_factor = is_auto ? 1 : 0;
+  options.train.surrogate = Surrogate::kSmoothSign;
+  options.train.learning_rate = is_auto ? kAutoRate : kLittleBitRate;
+  options.train.tables = is_auto;
+}
+
+}  // namespace llmq
