@@ -33,6 +33,13 @@ int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw);
 
 enum class Residual { kAuto, kOn, kOff };
 
+// What a target in bits per weight counts: the payloads of the compressed matrices over their
+// weights, or all bytes of the file over the parameters of the original.
+enum class BudgetScope { kBody, kFile };
+constexpr const char* BudgetScopeName(BudgetScope scope) {
+  return scope == BudgetScope::kFile ? "file" : "body";
+}
+
 struct RankOptions {
   double target_bpw = 0.5;
   int64_t manual_rank =

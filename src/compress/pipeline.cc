@@ -29,8 +29,8 @@
 #include "compress/train/trainer.h"
 #include "compress/worker_pool.h"
 #include "llmq/error.h"
+#include "llmq/file_budget.h"
 #include "llmq/littlebit_file.h"
-#include "llmq/output_plan.h"
 #include "llmq/tokenizer.h"
 
 namespace llmq {
@@ -63,9 +63,10 @@ class Pipeline {
         observer_(observer),
         device_(ChooseDevice(options.device)),
         checkpoint_(options.model),
-        plan_(PlanRanks(checkpoint_.config(), options.rank)),
-        output_plan_(PlanOutput(checkpoint_.config(), checkpoint_.files(), plan_,
-                                options.embedding_bits, checkpoint_.tensors())),
+        file_plan_(PlanFile(checkpoint_.config(), checkpoint_.files(), checkpoint_.tensors(),
+                            {.rank = options.rank,
+                             .scope = options.budget_scope,
+                             .table_bits = options.table_bits})),
         workers_(device_.device.is_cuda() ? 1 : ResolveThreadCount(options.threads)) {}
 
   CompressReport Run() {
@@ -87,6 +88,7 @@ class Pipeline {
 
   void BeginReport() {
     report_.plan = plan_;
+    report_.table_bits = file_plan_.table_bits;
     report_.device = device_.description;
     report_.original_fp16_bytes = output_plan_.original_fp16_bytes;
     report_.original_parameters = output_plan_.original_parameters;
@@ -240,7 +242,7 @@ class Pipeline {
     for (LayerState& layer : layers_) factors.push_back(std::exchange(layer.factors, {}));
     return std::make_unique<Student>(
         checkpoint_.config(), std::move(factors),
-        StoredFrame(checkpoint_, teacher.frame, options_.embedding_bits, device_.device),
+        StoredFrame(checkpoint_, teacher.frame, file_plan_.table_bits, device_.device),
         device_.device);
   }
 
@@ -323,7 +325,8 @@ class Pipeline {
             .original_fp16_bytes = static_cast<int64_t>(report_.original_fp16_bytes),
             .train_tokens = report_.trained_tokens,
             .seed = options_.seed,
-            .embedding_bits = options_.embedding_bits};
+            .table_bits = file_plan_.table_bits,
+            .budget_scope = options_.budget_scope};
   }
 
   void Write() {
@@ -346,8 +349,9 @@ class Pipeline {
   CompressObserver& observer_;
   DeviceChoice device_;
   Checkpoint checkpoint_;
-  RankPlan plan_;
-  OutputPlan output_plan_;
+  FilePlan file_plan_;
+  const RankPlan& plan_ = file_plan_.ranks;
+  const OutputPlan& output_plan_ = file_plan_.output;
   WorkerPool workers_;
   std::optional<CheckpointStore> store_;
   TrainOptions train_;           // with a sequence length; set when training

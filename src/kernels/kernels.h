@@ -28,8 +28,8 @@ struct SignBits {
 enum class DenseType { kF32, kF16, kBF16 };
 inline constexpr int kNumDenseTypes = 3;
 
-// Values that share a scale in grouped rows of 8-, 6- and 4-bit codes: llmq/group_quant.h, which this
-// module may not include; runtime/linear.cc, which sees both, checks that they agree.
+// Values that share a scale in grouped rows of 8-, 6- and 4-bit codes: llmq/group_quant.h, which
+// this module may not include; runtime/linear.cc, which sees both, checks that they agree.
 template <int bits>
 inline constexpr int64_t kGroupValues = bits == 4 ? 32 : 64;
 

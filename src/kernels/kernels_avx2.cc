@@ -209,8 +209,8 @@ __m256 GroupSum4(const std::byte* codes, const float* x, int64_t n) {
   return AddCodes(_mm_sub_epi8(_mm_unpackhi_epi8(low, high), eight), x + 16, n - 16, sum);
 }
 
-// Codes 0 to 7 of 6 bits that begin at byte `at` (0 or 6) of 12: each 32-bit lane takes the two bytes
-// that hold its code.
+// Codes 0 to 7 of 6 bits that begin at byte `at` (0 or 6) of 12: each 32-bit lane takes the two
+// bytes that hold its code.
 template <int at>
 __m256 Codes6(__m256i bytes) {
   const __m256i take = _mm256_setr_epi8(
@@ -218,8 +218,8 @@ __m256 Codes6(__m256i bytes) {
       at + 3, at + 4, -1, -1, at + 3, at + 4, -1, -1, at + 4, at + 5, -1, -1, at + 5, -1, -1, -1);
   const __m256i pairs = _mm256_shuffle_epi8(bytes, take);
   const __m256i codes = _mm256_srlv_epi32(pairs, _mm256_setr_epi32(0, 6, 4, 2, 0, 6, 4, 2));
-  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_and_si256(codes, _mm256_set1_epi32(63)),
-                                             _mm256_set1_epi32(32)));
+  return _mm256_cvtepi32_ps(
+      _mm256_sub_epi32(_mm256_and_si256(codes, _mm256_set1_epi32(63)), _mm256_set1_epi32(32)));
 }
 
 // sum + codes * x over the 16 codes in the first 12 bytes, of which the first n count.

@@ -184,24 +184,22 @@ __m512 GroupSum4(const std::byte* codes, const float* x, int64_t n) {
                          _mm512_maskz_loadu_ps(First(n - kLanes), x + kLanes), sum);
 }
 
-// The same for n <= 64 6-bit codes, a stream of bits: 16 codes in 12 bytes, of which each 32-bit lane
-// takes the two that hold its code.
+// The same for n <= 64 6-bit codes, a stream of bits: 16 codes in 12 bytes, of which each 32-bit
+// lane takes the two that hold its code.
 __m512 GroupSum6(const std::byte* codes, const float* x, int64_t n) {
   const __m128i lane = _mm_setr_epi8(0, 1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, 3, -1, -1);
   // The second four codes begin 3 bytes further on, and so forth.
-  const __m512i take = _mm512_add_epi8(
-      _mm512_broadcast_i32x4(lane),
-      _mm512_setr_epi32(0, 0, 0, 0, 0x0303, 0x0303, 0x0303, 0x0303, 0x0606, 0x0606, 0x0606, 0x0606,
-                        0x0909, 0x0909, 0x0909, 0x0909));
-  const __m512i shift =
-      _mm512_broadcast_i32x4(_mm_setr_epi32(0, 6, 4, 2));
+  const __m512i take =
+      _mm512_add_epi8(_mm512_broadcast_i32x4(lane),
+                      _mm512_setr_epi32(0, 0, 0, 0, 0x0303, 0x0303, 0x0303, 0x0303, 0x0606, 0x0606,
+                                        0x0606, 0x0606, 0x0909, 0x0909, 0x0909, 0x0909));
+  const __m512i shift = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 6, 4, 2));
   __m512 sum = _mm512_setzero_ps();
   for (int64_t j = 0; j < n; j += kLanes) {
     const int64_t bytes = n - j >= kLanes ? 12 : (6 * (n - j) + 7) / 8;
     const __m128i twelve = _mm_maskz_loadu_epi8(First(bytes), codes + 12 * (j / kLanes));
     const __m512i pairs = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(twelve), take);
-    const __m512i stored =
-        _mm512_and_si512(_mm512_srlv_epi32(pairs, shift), _mm512_set1_epi32(63));
+    const __m512i stored = _mm512_and_si512(_mm512_srlv_epi32(pairs, shift), _mm512_set1_epi32(63));
     const __m512 values = _mm512_cvtepi32_ps(_mm512_sub_epi32(stored, _mm512_set1_epi32(32)));
     sum = _mm512_fmadd_ps(values, _mm512_maskz_loadu_ps(First(n - j), x + j), sum);
   }

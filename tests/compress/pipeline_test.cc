@@ -159,7 +159,7 @@ TEST_F(PipelineTest, BothSurrogatesAndPrecisionsTrain) {
 TEST_F(PipelineTest, StoresTheEmbeddingInTheChosenBits) {
   MakeModel();
   for (const int bits : {4, 8, 16}) {
-    options_.embedding_bits = bits;
+    options_.table_bits = {bits, bits};
     (void)Run();
     const LittleBitFile file(options_.output);
     const LittleBitSection* table = file.Find(kEmbeddingName);

@@ -66,7 +66,8 @@ TEST(GroupQuant, TheScaleIsNearTheBestThereIs) {
   for (const int bits : {6, 4}) {
     double found = 0, best = 0, plain = 0;
     for (int round = 0; round < 60; ++round) {
-      const auto size = static_cast<size_t>(round % 3 == 0 ? 5 : GroupSize(bits));  // short ones too
+      const auto size =
+          static_cast<size_t>(round % 3 == 0 ? 5 : GroupSize(bits));  // short ones too
       const std::vector<float> group = Gaussian(random, size);
       found += SquaredError(group, RoundTrip({1, static_cast<int64_t>(size), bits}, group));
       double largest = 0;
@@ -75,8 +76,8 @@ TEST(GroupQuant, TheScaleIsNearTheBestThereIs) {
       plain += ErrorAt(group, bits, step);
       double least = HUGE_VAL;
       for (double factor = 0.6; factor < 1.3; factor += 1e-4) {
-        least = std::min({least, ErrorAt(group, bits, factor * step),
-                          ErrorAt(group, bits, -factor * step)});
+        least = std::min(
+            {least, ErrorAt(group, bits, factor * step), ErrorAt(group, bits, -factor * step)});
       }
       best += least;
     }
