@@ -240,7 +240,8 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
       ->type_name("BITS")
       ->capture_default_str()
       ->check(bits);
-  app.add_option("--head-bits", a.head_bits, "Bits of an untied head (as --embedding-bits)")
+  app.add_option("--head-bits", a.head_bits,
+                 "Bits of an untied head (those of the embedding if not set)")
       ->type_name("BITS")
       ->check(bits);
 }

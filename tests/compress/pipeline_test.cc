@@ -57,8 +57,8 @@ TEST_F(PipelineTest, WritesAFileThatReadsBackAndReportsItsBytes) {
   EXPECT_DOUBLE_EQ(report.body_bpw, file.body_bpw());
   EXPECT_LE(report.body_bpw, options_.rank.target_bpw);
   const Checkpoint checkpoint(options_.model);
-  const OutputPlan plan =
-      PlanOutput(checkpoint.config(), checkpoint.files(), report.plan, 8, checkpoint.tensors());
+  const OutputPlan plan = PlanOutput(checkpoint.config(), checkpoint.files(), report.plan, {8, 8},
+                                     checkpoint.tensors());
   EXPECT_EQ(report.file_bytes, plan.file_bytes);  // what --dry-run promises
   EXPECT_EQ(file.metadata().source_model, "tiny");
   EXPECT_EQ(file.metadata().seed, 7u);

@@ -23,10 +23,9 @@ struct Source {
 
 FilePlan Plan(const Source& source, double bpw, TableBits bits,
               BudgetScope scope = BudgetScope::kFile, Residual residual = Residual::kAuto) {
-  return PlanFile(source.config, source.files, {},
-                  {.rank = {.target_bpw = bpw, .residual = residual},
-                   .scope = scope,
-                   .table_bits = bits});
+  return PlanFile(
+      source.config, source.files, {},
+      {.rank = {.target_bpw = bpw, .residual = residual}, .scope = scope, .table_bits = bits});
 }
 
 double FileBpw(const FilePlan& plan) {
@@ -72,7 +71,8 @@ TEST(FileBudgetTest, NamesTheSmallestFeasibleTarget) {
         message = error.message();
       }
       std::smatch found;
-      ASSERT_TRUE(std::regex_search(message, found, std::regex("model: ([0-9.]+) BPW of the whole")))
+      ASSERT_TRUE(
+          std::regex_search(message, found, std::regex("model: ([0-9.]+) BPW of the whole")))
           << message;
       const double smallest = std::stod(found[1]);
       const FilePlan plan = Plan(source, smallest, bits, BudgetScope::kFile, residual);
