@@ -17,9 +17,10 @@
 namespace llmq {
 
 // In TableBits: the most of 8, 6 and 4 with which the tables take at most kMostTableShare of the
-// file, or 4.
+// file, or 4. Below that the bits saved help the body less than they hurt the tables: measured in
+// docs/results.md, "Embeddings and head".
 inline constexpr int kAutoBits = 0;
-inline constexpr double kMostTableShare = 0.3;
+inline constexpr double kMostTableShare = 0.05;
 
 struct BudgetOptions {
   RankOptions rank;  // target_bpw counts what `scope` says

@@ -48,8 +48,8 @@ StoredTable Grouped(const at::Tensor& table, int bits) {
   const GroupQuantShape shape{table.size(0), table.size(1), bits};
   std::vector<std::byte> bytes(static_cast<size_t>(GroupQuantBytes(shape)));
   QuantizeGroups(shape, AsSpan(table), bytes);
-  StoredTable stored{at::empty_like(table), 8.0 * static_cast<double>(bytes.size()) /
-                                                static_cast<double>(table.numel())};
+  StoredTable stored{at::empty_like(table),
+                     8.0 * static_cast<double>(bytes.size()) / static_cast<double>(table.numel())};
   const std::span<float> values = AsMutableSpan(stored.values);
   const auto cols = static_cast<size_t>(shape.cols);
   for (int64_t row = 0; row < shape.rows; ++row) {
@@ -65,8 +65,7 @@ StoredTable Factorized(const at::Tensor& table, double bpw, uint64_t seed) {
   do {
     shape.rank = RankForBpw(shape.d_out, shape.d_in, 1, bpw / static_cast<double>(++paths));
   } while (shape.rank > std::min(shape.d_out, shape.d_in));
-  StoredTable stored{at::zeros_like(table),
-                     LittleBitBpw(shape) * static_cast<double>(paths)};
+  StoredTable stored{at::zeros_like(table), LittleBitBpw(shape) * static_cast<double>(paths)};
   for (int64_t path = 0; path < paths; ++path) {
     const at::Tensor rest = (table - stored.values).contiguous();
     const TensorView view{kEmbeddingName, DType::kF32, rest.sizes().vec(),
@@ -88,8 +87,8 @@ class Experiment {
 
   void Run() const {
     fmt::print("{:<24} {:>8} {:>8} {:>12}\n", "embedding", "BPW", "error", "perplexity");
-    Print("as it is", {table_, 8.0 * static_cast<double>(
-                                         DTypeBytes(checkpoint_.Get(kEmbeddingName).dtype))});
+    Print("as it is",
+          {table_, 8.0 * static_cast<double>(DTypeBytes(checkpoint_.Get(kEmbeddingName).dtype))});
     for (const int bits : {8, 6, 4}) {
       Print(fmt::format("groups of {} bits", bits), Grouped(table_, bits));
     }
@@ -104,9 +103,9 @@ class Experiment {
     const auto model = Model::Open(options_.work, options_.threads);
     const std::vector<int32_t> tokens = TokenizeDocuments(text_, model->tokenizer());
     const double perplexity =
-        MeasurePerplexity(*model, tokens, DefaultWindow(model->config()), 0,
-                          [](int64_t, int64_t) { return true; })
-            .perplexity;
+        MeasurePerplexity(*model, tokens, DefaultWindow(model->config()), 0, [](int64_t, int64_t) {
+          return true;
+        }).perplexity;
     fmt::print("{:<24} {:>8.3f} {:>8.4f} {:>12.4f}\n", name, stored.bpw,
                RelativeError(table_, stored.values), perplexity);
     std::fflush(stdout);
