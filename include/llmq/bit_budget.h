@@ -34,6 +34,13 @@ int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw);
 // kAuto is the paper's choice; kSpare takes a second path only if one cannot spend the target.
 enum class Residual { kAuto, kSpare, kOn, kOff };
 
+// What a target in bits per weight counts: the payloads of the compressed matrices over their
+// weights, or all bytes of the file over the parameters of the original.
+enum class BudgetScope { kBody, kFile };
+constexpr const char* BudgetScopeName(BudgetScope scope) {
+  return scope == BudgetScope::kFile ? "file" : "body";
+}
+
 struct RankOptions {
   double target_bpw = 0.5;
   int64_t manual_rank =

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "llmq/bit_budget.h"
+#include "llmq/group_quant.h"
 #include "llmq/text_dataset.h"
 
 namespace llmq {
@@ -66,7 +67,8 @@ struct CompressOptions {
   Allocation allocation = Allocation::kUniform;
   int64_t calibration_sequences = 64;  // for the two above
   SvdPrecision svd_precision = SvdPrecision::kFloat64;
-  int embedding_bits = 8;  // 16, 8 or 4
+  BudgetScope budget_scope = BudgetScope::kBody;  // of rank.target_bpw
+  TableBits table_bits;                           // or kAutoBits, see file_budget.h
   TrainOptions train;
   TextDataset training_text;    // ignored if there is neither training nor calibration
   std::string device = "auto";  // auto, cpu, cuda or cuda:N
@@ -96,6 +98,7 @@ struct LayerReport {
 
 struct CompressReport {
   RankPlan plan;
+  TableBits table_bits;             // as stored
   std::vector<LayerReport> layers;  // after training, if there was any
   std::string device;               // "cpu" or "cuda:0 (NVIDIA ...)"
   double body_bpw = 0;              // from the file's bytes

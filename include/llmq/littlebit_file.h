@@ -1,5 +1,5 @@
-// A compressed model in one mappable file with everything needed to run it: .littlebit, version 1,
-// or the same in a GGUF container ("gguf-ext").
+// A compressed model in one mappable file with everything needed to run it: .littlebit, versions 1
+// and 2, or the same in a GGUF container ("gguf-ext").
 //
 // docs/format/littlebit.md and docs/format/gguf.md describe every byte. This header is what the
 // rest of the program sees of them.
@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "llmq/bit_budget.h"
 #include "llmq/checkpoint.h"
 #include "llmq/gguf.h"
 #include "llmq/group_quant.h"
@@ -23,7 +24,10 @@
 
 namespace llmq {
 
-inline constexpr uint32_t kLittleBitFormatVersion = 1;
+// Version 2 is written only for what version 1 cannot say: grouped tensors of 6 bits, a head in
+// other bits than the embedding, a budget that counted the whole file.
+inline constexpr uint32_t kOldestLittleBitVersion = 1;
+inline constexpr uint32_t kNewestLittleBitVersion = 2;
 
 // How the file was made. Nothing in it depends on the clock or the machine: the same input and
 // options give the same bytes.
@@ -39,7 +43,8 @@ struct LittleBitMetadata {
   int64_t original_fp16_bytes = 0;
   int64_t train_tokens = 0;
   uint64_t seed = 0;
-  int embedding_bits = 8;
+  TableBits table_bits;
+  BudgetScope budget_scope = BudgetScope::kBody;  // of target_bpw
 };
 
 enum class LittleBitContainer { kNative, kGguf };
@@ -90,6 +95,7 @@ class LittleBitFile {
   const LittleBitSection* Find(std::string_view name) const;
 
   LittleBitContainer container() const;
+  uint32_t format_version() const;
   uint64_t file_bytes() const;
   int64_t body_bytes() const;    // sections of kind kLittleBit
   int64_t body_weights() const;  // weights those sections stand for

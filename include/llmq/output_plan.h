@@ -9,6 +9,7 @@
 
 #include "llmq/bit_budget.h"
 #include "llmq/checkpoint.h"
+#include "llmq/group_quant.h"
 #include "llmq/littlebit_file.h"
 #include "llmq/model_config.h"
 #include "llmq/tensor.h"
@@ -25,11 +26,11 @@ struct OutputPlan {
 // `tensors` are all tensors of the checkpoint; empty if only its config.json is at hand: then those
 // of the architecture count, in the type that config.json names (BF16 if none).
 //   linears of blocks       kLittleBit, in the shapes of `ranks`; kDense if `ranks` lacks it
-//   embedding, untied head  kGroupQuant with embedding_bits 8 or 4; with 16, kDense in its own type
+//   embedding, untied head  kGroupQuant with table_bits 8, 6 or 4; with 16, kDense in its own type
 //   everything else         kDense in its own type; only a stored copy of a tied head is dropped
-// Throws Error{kInvalidArguments} for another number of embedding_bits.
+// Throws Error{kInvalidArguments} for other numbers of table_bits.
 OutputPlan PlanOutput(const ModelConfig& config, const ModelFiles& files, const RankPlan& ranks,
-                      int embedding_bits, std::span<const TensorView> tensors);
+                      const TableBits& table_bits, std::span<const TensorView> tensors);
 
 }  // namespace llmq
 

@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "llmq/group_quant.h"
+
 namespace llmq {
 
 struct PackedImportOptions {
-  int embedding_bits = 8;   // 16, 8 or 4: of the embedding and an untied head
+  TableBits table_bits;
   std::string source_name;  // for the metadata; empty: the directory's name
 };
 
@@ -32,7 +34,7 @@ bool LooksLikePackedCheckpoint(const std::filesystem::path& directory);
 // largest layer or table. `warnings` gets one text per oddity that does not stop the import.
 //
 // Throws Error, and leaves nothing at `output`: kModelNotFound (no weights or no config.json),
-// kInvalidArguments (embedding_bits), kGeneral ("directory: tensor: expected .., found ..": shapes
+// kInvalidArguments (table_bits), kGeneral ("directory: tensor: expected .., found ..": shapes
 // that disagree, wrong element types, missing scales, values that are not finite, padding bits that
 // are not zero, a bias that config.json does not name, only pickled weights; an unsupported
 // config.json).

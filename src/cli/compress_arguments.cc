@@ -10,6 +10,7 @@
 #include "cli/human_units.h"
 #include "llmq/checkpoint.h"
 #include "llmq/error.h"
+#include "llmq/file_budget.h"
 #include "llmq/littlebit_file.h"
 
 namespace llmq {
@@ -65,6 +66,20 @@ void CheckConflicts(const CompressArguments& arguments) {
         "--quality-threshold and --skip-validation: expected only one of them: the threshold "
         "is checked by the validation",
         "Leave out --skip-validation");
+  }
+  if (arguments.rank && arguments.budget_scope == BudgetScope::kFile) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        "--rank and --budget-scope file: expected only one of them: a manual rank overrides "
+        "the budget",
+        "Leave out --rank");
+  }
+  if (arguments.format != "littlebit" && arguments.budget_scope == BudgetScope::kFile) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("--format {} and --budget-scope file: expected only one of them: the "
+                            "budget counts the bytes of a .littlebit file",
+                            arguments.format),
+                "Compress to littlebit, then use 'littlebit convert'");
   }
   if (!arguments.resume.empty() && arguments.no_checkpoints) {
     throw Error(ErrorCode::kInvalidArguments,
@@ -133,6 +148,15 @@ void CheckCompressValues(const CompressArguments& arguments,
         "Leave out --held-out-data: part of the calibration data is set aside");
   }
   CheckConflicts(arguments);
+}
+
+TableBits WantedTableBits(const CompressArguments& arguments) {
+  const auto bits = [](const std::string& text) {
+    return text == "auto" ? kAutoBits : std::stoi(text);  // the parser has checked it
+  };
+  const bool same = arguments.head_bits.empty();
+  return {bits(arguments.embedding_bits),
+          bits(same ? arguments.embedding_bits : arguments.head_bits)};
 }
 
 fs::path ResolveModelDirectory(const std::string& model) {
@@ -207,7 +231,8 @@ CompressOptions MakeCompressOptions(const CompressArguments& arguments,
   options.rank.kv_rank_factor = arguments.kv_rank_factor;
   options.init = arguments.init;
   options.svd_precision = environment.precision;
-  options.embedding_bits = arguments.embedding_bits;
+  options.budget_scope = arguments.budget_scope;
+  options.table_bits = WantedTableBits(arguments);
   options.train = arguments.train;
   options.device = arguments.device;
   options.threads = arguments.threads;

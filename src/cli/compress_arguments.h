@@ -35,7 +35,9 @@ struct CompressArguments {
   InitMethod init = InitMethod::kDualSvid;
   Residual residual = Residual::kAuto;
   double kv_rank_factor = 0;
-  int embedding_bits = 8;
+  BudgetScope budget_scope = BudgetScope::kBody;
+  std::string embedding_bits = "8";
+  std::string head_bits;  // empty: as embedding_bits
   TrainOptions train;
   std::string device = "auto";
   uint64_t seed = 0;
@@ -48,6 +50,9 @@ struct CompressArguments {
 // kInvalidArguments for the others.
 void CheckCompressValues(const CompressArguments& arguments,
                          const CompressEnvironment& environment);
+
+// --embedding-bits and --head-bits, with kAutoBits for auto.
+TableBits WantedTableBits(const CompressArguments& arguments);
 
 // MODEL as a local directory. Throws Error{kModelNotFound}, with advice for a Hub ID.
 std::filesystem::path ResolveModelDirectory(const std::string& model);

@@ -86,10 +86,12 @@ void LogStart(const CompressArguments& arguments, const ModelConfig& config, int
     LogInfo(fmt::format("Resuming from checkpoint: {}", arguments.resume));
   }
   LogInfo(fmt::format("LittleBit compression: {}", arguments.model));
-  LogInfo(arguments.rank
-              ? fmt::format("Target: rank {}, Format: {}", *arguments.rank, arguments.format)
-              : fmt::format("Target: {} BPW, Format: {}", FormatBpw(arguments.target_bpw),
-                            arguments.format));
+  LogInfo(
+      arguments.rank
+          ? fmt::format("Target: rank {}, Format: {}", *arguments.rank, arguments.format)
+          : fmt::format("Target: {} BPW{}, Format: {}", FormatBpw(arguments.target_bpw),
+                        arguments.budget_scope == BudgetScope::kFile ? " of the whole file" : "",
+                        arguments.format));
   LogInfo(fmt::format("Rank selection: {}", arguments.rank ? "MANUAL" : "AUTO"));
   LogInfo(fmt::format("Model loaded: {} layers, {} parameters", config.num_layers,
                       FormatCount(parameters)));
@@ -224,10 +226,24 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
                  "Ranks of K and V times this (0: 4 for grouped-query models)")
       ->type_name("FLOAT")
       ->capture_default_str();
-  app.add_option("--embedding-bits", a.embedding_bits, "Bits of embedding and head: 16, 8 or 4")
-      ->type_name("INT")
+  app.add_option("--budget-scope", a.budget_scope,
+                 "What the target BPW counts: body (the matrices), file (every byte)")
+      ->type_name("TEXT")
+      ->default_str("body")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, BudgetScope>{{"body", BudgetScope::kBody},
+                                                                     {"file", BudgetScope::kFile}})
+              .description(""));
+  const auto bits = CLI::IsMember({"16", "8", "6", "4", "auto"}).description("");
+  app.add_option("--embedding-bits", a.embedding_bits,
+                 "Bits of embedding and head: 16, 8, 6, 4 or auto")
+      ->type_name("BITS")
       ->capture_default_str()
-      ->check(CLI::IsMember({16, 8, 4}).description(""));
+      ->check(bits);
+  app.add_option("--head-bits", a.head_bits,
+                 "Bits of an untied head (those of the embedding if not set)")
+      ->type_name("BITS")
+      ->check(bits);
 }
 
 void AddTrainingOptions(CLI::App& app, CompressArguments& a) {

@@ -3,20 +3,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli/compress_report.h"
 #include "cli/human_units.h"
+#include "llmq/file_budget.h"
 
 namespace llmq {
 namespace {
 
-RankPlan Ranks(const CompressArguments& arguments, const ModelConfig& config) {
-  return PlanRanks(config, {.target_bpw = arguments.target_bpw,
-                            .manual_rank = arguments.rank.value_or(0),
-                            .residual = arguments.residual,
-                            .kv_rank_factor = arguments.kv_rank_factor});
+CompressPlan Plan(const CompressArguments& arguments, ModelConfig config, const ModelFiles& files,
+                  std::span<const TensorView> tensors) {
+  FilePlan plan = PlanFile(config, files, tensors,
+                           {.rank = {.target_bpw = arguments.target_bpw,
+                                     .manual_rank = arguments.rank.value_or(0),
+                                     .residual = arguments.residual,
+                                     .kv_rank_factor = arguments.kv_rank_factor},
+                            .scope = arguments.budget_scope,
+                            .table_bits = WantedTableBits(arguments)});
+  return {std::move(config), plan.table_bits, std::move(plan.ranks), std::move(plan.output)};
 }
 
 bool HasWeights(const std::filesystem::path& directory) {
@@ -51,21 +59,14 @@ std::vector<Row> TableRows(const RankPlan& ranks, bool every_matrix) {
 }  // namespace
 
 CompressPlan PlanFromCheckpoint(const CompressArguments& arguments, const Checkpoint& checkpoint) {
-  CompressPlan plan{.config = checkpoint.config(), .ranks = Ranks(arguments, checkpoint.config())};
-  plan.file = PlanOutput(plan.config, checkpoint.files(), plan.ranks, arguments.embedding_bits,
-                         checkpoint.tensors());
-  return plan;
+  return Plan(arguments, checkpoint.config(), checkpoint.files(), checkpoint.tensors());
 }
 
 CompressPlan PlanFromDirectory(const CompressArguments& arguments,
                                const std::filesystem::path& directory) {
   if (HasWeights(directory)) return PlanFromCheckpoint(arguments, Checkpoint(directory));
   const ModelFiles files = ReadModelFiles(directory);
-  CompressPlan plan;
-  plan.config = ParseModelConfig(files, (directory / "config.json").string());
-  plan.ranks = Ranks(arguments, plan.config);
-  plan.file = PlanOutput(plan.config, files, plan.ranks, arguments.embedding_bits, {});
-  return plan;
+  return Plan(arguments, ParseModelConfig(files, (directory / "config.json").string()), files, {});
 }
 
 Json PlanJson(const CompressArguments& arguments, const CompressPlan& plan) {
@@ -85,7 +86,9 @@ Json PlanJson(const CompressArguments& arguments, const CompressPlan& plan) {
                {"compressed_size_bytes", plan.file.file_bytes},
                {"body_bytes", plan.ranks.body_bytes},
                {"paths", plan.ranks.paths},
-               {"embedding_bits", arguments.embedding_bits},
+               {"budget_scope", BudgetScopeName(arguments.budget_scope)},
+               {"embedding_bits", plan.table_bits.embedding},
+               {"head_bits", plan.table_bits.head},
                {"layers", Json::array()}};
   for (const PlannedLayer& layer : plan.ranks.layers) {
     json["layers"].push_back({{"name", layer.linear.name},
@@ -115,14 +118,13 @@ std::string PlanText(const CompressArguments& arguments, const CompressPlan& pla
                     "\n"
                     "Output: {} (not written: dry run)\n"
                     "Target BPW: {}\n"
+                    "Embeddings: {}\n"
                     "Body BPW: {:.3f} (whole file: {:.3f})\n"
                     "Compression Ratio: {:.1f}x\n"
                     "Original Size: {}\n"
                     "Compressed Size: {} ({} bytes)\n",
-                    OutputPath(arguments).string(),
-                    arguments.rank ? fmt::format("none (rank {})", *arguments.rank)
-                                   : FormatBpw(arguments.target_bpw),
-                    plan.ranks.body_bpw,
+                    OutputPath(arguments).string(), TargetText(arguments),
+                    TableBitsText(plan.table_bits), plan.ranks.body_bpw,
                     FileBpw(plan.file.file_bytes, plan.file.original_parameters), plan.ratio(),
                     FormatBytes(plan.file.original_fp16_bytes), FormatBytes(plan.file.file_bytes),
                     FormatThousands(static_cast<int64_t>(plan.file.file_bytes)));

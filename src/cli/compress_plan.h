@@ -16,6 +16,7 @@ namespace llmq {
 
 struct CompressPlan {
   ModelConfig config;
+  TableBits table_bits;
   RankPlan ranks;
   OutputPlan file;
 

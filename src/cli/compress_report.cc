@@ -78,6 +78,17 @@ double FileBpw(uint64_t file_bytes, int64_t parameters) {
          static_cast<double>(std::max<int64_t>(parameters, 1));
 }
 
+std::string TargetText(const CompressArguments& arguments) {
+  if (arguments.rank) return fmt::format("none (rank {})", *arguments.rank);
+  const bool file = arguments.budget_scope == BudgetScope::kFile;
+  return FormatBpw(arguments.target_bpw) + (file ? " of the whole file" : "");
+}
+
+std::string TableBitsText(const TableBits& bits) {
+  if (bits.head == bits.embedding) return fmt::format("{} bits", bits.embedding);
+  return fmt::format("{} bits, head {} bits", bits.embedding, bits.head);
+}
+
 uint64_t PeakMemoryBytes() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
@@ -108,7 +119,9 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
       {"recipe", arguments.recipe},
       {"init", InitMethodName(arguments.init)},
       {"paths", report.plan.paths},
-      {"embedding_bits", arguments.embedding_bits},
+      {"budget_scope", BudgetScopeName(arguments.budget_scope)},
+      {"embedding_bits", report.table_bits.embedding},
+      {"head_bits", report.table_bits.head},
       {"seed", arguments.seed},
       {"device", report.device},
       {"duration_seconds", outcome.seconds},
@@ -138,12 +151,9 @@ std::string CompressText(const CompressArguments& arguments, const CompressOutco
       "Compression Ratio: {:.1f}x\n"
       "Original Size: {}\n"
       "Compressed Size: {}\n",
-      OutputPath(arguments).string(),
-      arguments.rank ? fmt::format("none (rank {})", *arguments.rank)
-                     : FormatBpw(arguments.target_bpw),
-      report.body_bpw, FileBpw(report.file_bytes, report.original_parameters),
-      CompressionRatio(report), FormatBytes(report.original_fp16_bytes),
-      FormatBytes(report.file_bytes));
+      OutputPath(arguments).string(), TargetText(arguments), report.body_bpw,
+      FileBpw(report.file_bytes, report.original_parameters), CompressionRatio(report),
+      FormatBytes(report.original_fp16_bytes), FormatBytes(report.file_bytes));
   for (const QualityTry& one : outcome.tries) {
     text += fmt::format("Try: {} BPW, perplexity {}: {}\n", FormatBpw(one.target_bpw),
                         FormatDelta(one.perplexity_delta_pct), one.passed ? "passed" : "failed");

@@ -32,6 +32,9 @@ struct CompressOutcome {
 
 double CompressionRatio(const CompressReport& report);  // fp16 bytes over file bytes
 double FileBpw(uint64_t file_bytes, int64_t parameters);
+// "0.55", "1.2 of the whole file", "none (rank 8)"
+std::string TargetText(const CompressArguments& arguments);
+std::string TableBitsText(const TableBits& bits);  // "8 bits", "6 bits, head 8 bits"
 
 Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
                   const CompressOutcome& outcome);

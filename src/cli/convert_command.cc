@@ -163,9 +163,11 @@ void RunImport(const ConvertOptions& options, Output& output) {
   const fs::path path = OutputPathOf(options, OutputFormat::kLittleBit);
   EnsureWritableDirectory(options.output_dir);
   Conversion conversion{.files = {path}};
-  conversion.bytes = ImportPackedCheckpoint(
-      options.input, path, {.embedding_bits = options.embedding_bits, .source_name = options.input},
-      conversion.warnings);
+  conversion.bytes =
+      ImportPackedCheckpoint(options.input, path,
+                             {.table_bits = {options.embedding_bits, options.embedding_bits},
+                              .source_name = options.input},
+                             conversion.warnings);
   for (const std::string& warning : conversion.warnings) LogWarning(warning);
   const LittleBitFile made(path);
   Json json = ConversionJson(options, made, conversion, SecondsSince(begin));
@@ -218,10 +220,10 @@ CommandRun SetupConvert(CLI::App& app) {
   app.add_option("-n,--output-name", options->output_name, "Output filename")->type_name("TEXT");
   AddGgufOptions(app, options->gguf);
   app.add_option("--embedding-bits", options->embedding_bits,
-                 "Bits of embedding and head of an imported directory: 16, 8 or 4")
+                 "Bits of embedding and head of an imported directory: 16, 8, 6 or 4")
       ->type_name("INT")
       ->capture_default_str()
-      ->check(CLI::IsMember({16, 8, 4}).description(""));
+      ->check(CLI::IsMember({16, 8, 6, 4}).description(""));
   app.add_flag("--force", options->force, "Skip the quality warning of lossy conversion");
   app.add_option("--threads", options->threads, "Threads (0: one per core)")
       ->type_name("INT")

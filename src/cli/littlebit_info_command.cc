@@ -85,7 +85,7 @@ Json InfoJson(const LittleBitInfoOptions& options, const LittleBitFile& file,
   const bool native = file.container() == LittleBitContainer::kNative;
   Json json = {{"file_path", options.file},
                {"format", native ? "littlebit" : "gguf-ext"},
-               {"format_version", kLittleBitFormatVersion},
+               {"format_version", file.format_version()},
                {"source_model", metadata.source_model},
                {"architecture", file.config().architecture},
                {"target_bpw", metadata.manual_rank > 0 ? Json() : Json(metadata.target_bpw)},
@@ -107,7 +107,9 @@ Json InfoJson(const LittleBitInfoOptions& options, const LittleBitFile& file,
                  {"min_rank_layer", WithoutWeight(statistics.min_rank->name)},
                  {"max_rank_layer", WithoutWeight(statistics.max_rank->name)},
                  {"total_matrices", statistics.matrices.size()}}},
-               {"embedding_bits", metadata.embedding_bits},
+               {"budget_scope", BudgetScopeName(metadata.budget_scope)},
+               {"embedding_bits", metadata.table_bits.embedding},
+               {"head_bits", metadata.table_bits.head},
                {"recipe", metadata.recipe},
                {"train_tokens", metadata.train_tokens},
                {"seed", metadata.seed},
@@ -145,18 +147,19 @@ std::string InfoText(const LittleBitInfoOptions& options, const LittleBitFile& f
   std::string text = fmt::format(
       "File: {}\nFormat: {} v{}\nSource: {}\nArchitecture: {}\n\nCompression:\n", options.file,
       file.container() == LittleBitContainer::kNative ? "LittleBit Native" : "LittleBit in GGUF",
-      kLittleBitFormatVersion, metadata.source_model, file.config().architecture);
+      file.format_version(), metadata.source_model, file.config().architecture);
+  const char* scope = metadata.budget_scope == BudgetScope::kFile ? " of the whole file" : "";
   text += fmt::format("  Target BPW: {}\n",
                       metadata.manual_rank > 0 ? fmt::format("none (rank {})", metadata.manual_rank)
-                                               : FormatBpw(metadata.target_bpw));
+                                               : FormatBpw(metadata.target_bpw) + scope);
   text += fmt::format(
       "  Achieved BPW: {:.2f} (whole file: {:.2f})\n  Compression Ratio: {:.1f}x\n"
       "  Original Size: {}\n  Compressed Size: {}\n",
       file.body_bpw(), FileBpw(file.file_bytes(), metadata.original_parameters), Ratio(file),
       FormatBytes(static_cast<uint64_t>(metadata.original_fp16_bytes)),
       FormatBytes(file.file_bytes()));
-  text += fmt::format("  Embeddings: {} bits\n  Trained: {} tokens\n  Tokenizer: {}\n",
-                      metadata.embedding_bits, FormatThousands(metadata.train_tokens),
+  text += fmt::format("  Embeddings: {}\n  Trained: {} tokens\n  Tokenizer: {}\n",
+                      TableBitsText(metadata.table_bits), FormatThousands(metadata.train_tokens),
                       tokenizer.empty() ? "none" : tokenizer);
   text += fmt::format(
       "\nLayers: {}\n  Average Rank: {:.0f}\n  Min Rank: {} ({})\n  Max Rank: {} ({})\n",

@@ -63,7 +63,9 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("residual", fmt::format("{} ({} path{})", ResidualName(options.rank.residual), plan.paths,
                               plan.paths == 1 ? "" : "s"));
   add("kv rank factor", fmt::format("{}", options.rank.kv_rank_factor));
-  add("embedding bits", fmt::format("{}", options.embedding_bits));
+  add("budget scope", BudgetScopeName(options.budget_scope));
+  add("embedding and head bits",
+      fmt::format("{} {}", options.table_bits.embedding, options.table_bits.head));
   add("init", InitMethodName(options.init));
   add("importance", ImportanceModeName(options.importance));
   add("allocation", options.allocation == Allocation::kAuto ? "auto" : "uniform");

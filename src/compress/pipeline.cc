@@ -21,6 +21,7 @@
 #include "compress/stages/train_stage.h"
 #include "compress/torch_bridge.h"
 #include "llmq/error.h"
+#include "llmq/file_budget.h"
 #include "llmq/littlebit_file.h"
 
 namespace llmq {
@@ -36,11 +37,6 @@ namespace {
 uint64_t PeakMemoryBytes() {
   struct rusage usage;
   return getrusage(RUSAGE_SELF, &usage) == 0 ? static_cast<uint64_t>(usage.ru_maxrss) * 1024 : 0;
-}
-
-OutputPlan PlanOutputOf(const RunContext& run) {
-  return PlanOutput(run.checkpoint.config(), run.checkpoint.files(), run.plan,
-                    run.options.embedding_bits, run.checkpoint.tensors());
 }
 
 // Bytes of all layers' files, and of two training states: the last one and the one being written.
@@ -70,9 +66,11 @@ void CheckDisk(const RunContext& run) {
 
 // What the ranks decide: the size of the file and the head of the report.
 void ReportPlan(RunContext& run) {
-  run.output_plan = PlanOutputOf(run);
+  run.output_plan = PlanOutput(run.checkpoint.config(), run.checkpoint.files(), run.plan,
+                               run.table_bits, run.checkpoint.tensors());
   CompressReport& report = run.report;
   report.plan = run.plan;
+  report.table_bits = run.table_bits;
   report.original_fp16_bytes = run.output_plan.original_fp16_bytes;
   report.original_parameters = run.output_plan.original_parameters;
   report.layers.clear();
@@ -112,7 +110,8 @@ LittleBitMetadata Metadata(const RunContext& run) {
           .original_fp16_bytes = static_cast<int64_t>(run.report.original_fp16_bytes),
           .train_tokens = run.report.trained_tokens,
           .seed = options.seed,
-          .embedding_bits = options.embedding_bits};
+          .table_bits = run.table_bits,
+          .budget_scope = options.budget_scope};
 }
 
 void Write(RunContext& run) {
@@ -136,13 +135,17 @@ RunContext Open(const CompressOptions& options, CompressObserver& observer) {
   DeviceChoice device = ChooseDevice(options.device);
   const int workers = device.device.is_cuda() ? 1 : ResolveThreadCount(options.threads);
   Checkpoint checkpoint(options.model);
-  RankPlan plan = PlanRanks(checkpoint.config(), options.rank);
+  FilePlan plan = PlanFile(checkpoint.config(), checkpoint.files(), checkpoint.tensors(),
+                           {.rank = options.rank,
+                            .scope = options.budget_scope,
+                            .table_bits = options.table_bits});
   return {.options = options,
           .observer = observer,
           .device = std::move(device),
           .checkpoint = std::move(checkpoint),
           .workers = WorkerPool(workers),
-          .plan = std::move(plan)};
+          .plan = std::move(plan.ranks),
+          .table_bits = plan.table_bits};
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ struct RunContext {
   WorkerPool workers;
   std::optional<CheckpointStore> store;  // none: checkpoints are off
   RankPlan plan;                         // uniform until the plan stage has allocated
-  OutputPlan output_plan;                // follows from plan
+  TableBits table_bits;                  // chosen, if the options left it open
+  OutputPlan output_plan;                // follows from the two
   TrainOptions train;                    // with a sequence length once the text is prepared
   std::vector<int32_t> tokens;           // of the training text
   std::vector<ChannelStatistics> statistics;  // per linear; empty: not measured

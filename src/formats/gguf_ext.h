@@ -26,6 +26,7 @@ std::vector<GgufTensor> GgufExtTensors(const LittleBitSection& section, const st
 // Sections, the metadata as its last, with data borrowed from `file`; nothing about the model is
 // checked. A LittleBit section's data lacks the zeros that end its payload in a .littlebit file.
 struct GgufExtContent {
+  uint32_t version = 0;
   std::vector<LittleBitSection> sections;  // without the metadata section
   std::string metadata;                    // JSON
 };

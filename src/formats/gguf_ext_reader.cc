@@ -11,6 +11,7 @@
 #include "formats/gguf_ext.h"
 #include "formats/littlebit_entry.h"
 #include "formats/littlebit_layout.h"
+#include "formats/littlebit_reader.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -146,17 +147,12 @@ GgufExtContent ReadGgufExt(const GgufFile& file) {
                      kGgufExtVersionKey),
          "Give a .littlebit file or one made with 'convert FILE gguf-ext'");
   }
-  if (*version != kLittleBitFormatVersion) {
-    Fail(path,
-         fmt::format("{}: expected {}, found {}", kGgufExtVersionKey, kLittleBitFormatVersion,
-                     *version),
-         "Use a version of llm-quantize that knows this format version");
-  }
+  CheckLittleBitVersion(*version, fmt::format("{}: {}", path, kGgufExtVersionKey));
   if (file.alignment() != kGgufExtAlignment) {
     Fail(path, fmt::format("general.alignment: expected {}, found {}", kGgufExtAlignment,
                            file.alignment()));
   }
-  GgufExtContent content;
+  GgufExtContent content{.version = *version};
   content.metadata = Required<std::string>(file, "littlebit.metadata");
   const auto& names = Required<std::vector<std::string>>(file, "littlebit.section.name");
   const auto& bases = Column<std::string>(file, "tensor", names.size());

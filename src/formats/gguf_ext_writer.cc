@@ -81,8 +81,8 @@ struct Columns {
   }
 };
 
-std::string TrimmedMetadata(const LittleBitMetadata& metadata) {
-  std::string json = DumpMetadata(metadata);
+std::string TrimmedMetadata(const LittleBitFile& file) {
+  std::string json = DumpMetadata(file.metadata(), file.format_version());
   json.resize(json.find_last_not_of(' ') + 1);
   return json;
 }
@@ -95,13 +95,13 @@ std::vector<GgufKey> GeneralKeys(const LittleBitFile& file) {
           {"general.name", ModelName(metadata.source_model)},
           {"general.quantized_by", metadata.producer},
           {"general.quantization_version", uint32_t{2}},
-          {kGgufExtVersionKey, kLittleBitFormatVersion},
+          {kGgufExtVersionKey, file.format_version()},
           {"littlebit.base_architecture", architecture},
           {"littlebit.target_bpw", static_cast<float>(metadata.target_bpw)},
           {"littlebit.achieved_bpw", static_cast<float>(file.body_bpw())},
           {"littlebit.bit_order", std::string("lsb0")},
           {"littlebit.sign_one", std::string("-1")},
-          {"littlebit.metadata", TrimmedMetadata(metadata)}};
+          {"littlebit.metadata", TrimmedMetadata(file)}};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <optional>
@@ -32,6 +33,11 @@ namespace {
               "The file is damaged or incomplete; copy or make it again");
 }
 
+// The lowest version that has such a section.
+uint32_t VersionOf(const LittleBitSection& section) {
+  return section.kind == StorageKind::kGroupQuant && section.bits == 6 ? 2 : 1;
+}
+
 }  // namespace
 
 struct LittleBitFile::State {
@@ -40,6 +46,7 @@ struct LittleBitFile::State {
   std::filesystem::path path;
   std::optional<MappedFile> file;  // one of the two
   std::optional<GgufFile> gguf;
+  uint32_t version = 0;
   std::vector<LittleBitSection> sections;
   std::unordered_map<std::string_view, const LittleBitSection*> by_name;
   ModelConfig config;
@@ -53,6 +60,7 @@ struct LittleBitFile::State {
   void IndexNames();
   void CheckTensors() const;
   void CheckKinds() const;
+  void CheckVersion() const;
 };
 
 LittleBitFile::State::State(const std::filesystem::path& p) : path(p) {
@@ -60,11 +68,14 @@ LittleBitFile::State::State(const std::filesystem::path& p) : path(p) {
   if (LooksLikeGguf(path)) {
     gguf.emplace(path);
     GgufExtContent content = ReadGgufExt(*gguf);
+    version = content.version;
     sections = std::move(content.sections);
     json = std::move(content.metadata);
   } else {
     file.emplace(path);
-    sections = ReadLittleBitSections(file->bytes(), path.string());
+    LittleBitContent content = ReadLittleBitContent(file->bytes(), path.string());
+    version = content.version;
+    sections = std::move(content.sections);
   }
   IndexNames();
   if (const LittleBitSection* section = Find(littlebit_layout::kMetadataName)) {
@@ -72,13 +83,14 @@ LittleBitFile::State::State(const std::filesystem::path& p) : path(p) {
   } else if (file) {
     Fail(path.string(), "expected a metadata section, found none");
   }
-  metadata = ParseMetadata(json, path.string() + ": metadata");
+  metadata = ParseMetadata(json, version, path.string() + ": metadata");
   if (Find("config.json") == nullptr) {
     Fail(path.string(), "config.json: expected this file inside, found none");
   }
   config = ParseModelConfig(Files(), path.string() + ": config.json");
   CheckTensors();
   CheckKinds();
+  CheckVersion();
 }
 
 ModelFiles LittleBitFile::State::Files() const {
@@ -137,6 +149,16 @@ void LittleBitFile::State::CheckKinds() const {
   }
 }
 
+// A version that its content does not need, or that cannot hold it, is no writer's.
+void LittleBitFile::State::CheckVersion() const {
+  uint32_t needed = VersionOfMetadata(metadata);
+  for (const LittleBitSection& section : sections) needed = std::max(needed, VersionOf(section));
+  if (version != needed) {
+    Fail(path.string(), fmt::format("format version: expected {} for what the file holds, found {}",
+                                    needed, version));
+  }
+}
+
 LittleBitFile::LittleBitFile(const std::filesystem::path& path)
     : state_(std::make_unique<State>(path)) {}
 
@@ -158,6 +180,7 @@ uint64_t LittleBitFile::file_bytes() const {
 LittleBitContainer LittleBitFile::container() const {
   return state_->file ? LittleBitContainer::kNative : LittleBitContainer::kGguf;
 }
+uint32_t LittleBitFile::format_version() const { return state_->version; }
 
 int64_t LittleBitFile::body_bytes() const {
   int64_t bytes = 0;

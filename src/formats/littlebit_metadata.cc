@@ -16,7 +16,7 @@ using littlebit_layout::kMetadataBytes;
 constexpr double kMaxBpw = 1024;
 constexpr int64_t kMaxCount = int64_t{1} << 60;
 
-Json ToJson(const LittleBitMetadata& metadata) {
+Json ToJson(const LittleBitMetadata& metadata, uint32_t version) {
   Json json;
   json["source_model"] = metadata.source_model;
   json["producer"] = metadata.producer;
@@ -27,14 +27,17 @@ Json ToJson(const LittleBitMetadata& metadata) {
   json["original_fp16_bytes"] = metadata.original_fp16_bytes;
   json["train_tokens"] = metadata.train_tokens;
   json["seed"] = metadata.seed;
-  json["embedding_bits"] = metadata.embedding_bits;
+  json["embedding_bits"] = metadata.table_bits.embedding;
+  if (version == 1) return json;
+  json["head_bits"] = metadata.table_bits.head;
+  json["budget_scope"] = BudgetScopeName(metadata.budget_scope);
   return json;
 }
 
 class MetadataParser {
  public:
-  MetadataParser(std::string_view json, const std::string& where)
-      : where_(where), json_(ParseJson(json, where)) {}
+  MetadataParser(std::string_view json, uint32_t version, const std::string& where)
+      : version_(version), where_(where), json_(ParseJson(json, where)) {}
 
   LittleBitMetadata Parse() const {
     LittleBitMetadata metadata;
@@ -47,11 +50,11 @@ class MetadataParser {
     metadata.original_fp16_bytes = Count("original_fp16_bytes");
     metadata.train_tokens = Count("train_tokens");
     metadata.seed = Seed("seed");
-    metadata.embedding_bits = static_cast<int>(Count("embedding_bits"));
-    if (metadata.embedding_bits != 16 && metadata.embedding_bits != 8 &&
-        metadata.embedding_bits != 4) {
-      Fail("embedding_bits", "16, 8 or 4");
-    }
+    metadata.table_bits.embedding = Bits("embedding_bits");
+    metadata.table_bits.head = metadata.table_bits.embedding;
+    if (version_ == 1) return metadata;
+    metadata.table_bits.head = Bits("head_bits");
+    metadata.budget_scope = Scope("budget_scope");
     return metadata;
   }
 
@@ -83,24 +86,46 @@ class MetadataParser {
     if (value > kMaxCount) Fail(key, fmt::format("an integer from 0 to {}", kMaxCount));
     return static_cast<int64_t>(value);
   }
+  int Bits(const char* key) const {
+    const int64_t bits = Count(key);
+    const bool known = bits <= 16 && IsTableBits(static_cast<int>(bits));
+    if (!known || (version_ == 1 && bits == 6)) {
+      Fail(key, version_ == 1 ? "16, 8 or 4" : "16, 8, 6 or 4");
+    }
+    return static_cast<int>(bits);
+  }
+  BudgetScope Scope(const char* key) const {
+    const std::string scope = Text(key);
+    if (scope == BudgetScopeName(BudgetScope::kFile)) return BudgetScope::kFile;
+    if (scope != BudgetScopeName(BudgetScope::kBody)) Fail(key, "\"body\" or \"file\"");
+    return BudgetScope::kBody;
+  }
   uint64_t Seed(const char* key) const {
     if (!At(key).is_number_unsigned()) Fail(key, "a non-negative integer");
     return At(key).get<uint64_t>();
   }
 
+  uint32_t version_;
   const std::string& where_;
   Json json_;
 };
 
 }  // namespace
 
-std::string DumpMetadata(const LittleBitMetadata& metadata) {
+uint32_t VersionOfMetadata(const LittleBitMetadata& metadata) {
+  const TableBits& bits = metadata.table_bits;
+  const bool first = bits.head == bits.embedding && bits.embedding != 6 &&
+                     metadata.budget_scope == BudgetScope::kBody;
+  return first ? 1 : 2;
+}
+
+std::string DumpMetadata(const LittleBitMetadata& metadata, uint32_t version) {
   LittleBitMetadata shortened = metadata;
-  std::string json = DumpJson(ToJson(shortened));
+  std::string json = DumpJson(ToJson(shortened, version));
   while (json.size() > kMetadataBytes && !shortened.source_model.empty()) {
     // The end of a path says most. Escapes make the needed cut unknown, so cut until it fits.
     shortened.source_model.erase(0, std::min<size_t>(16, shortened.source_model.size()));
-    json = DumpJson(ToJson(shortened));
+    json = DumpJson(ToJson(shortened, version));
   }
   if (json.size() > kMetadataBytes) {
     throw Error(ErrorCode::kGeneral,
@@ -108,12 +133,12 @@ std::string DumpMetadata(const LittleBitMetadata& metadata) {
                             json.size()));
   }
   json.resize(kMetadataBytes, ' ');
-  ParseMetadata(json, "metadata");
+  ParseMetadata(json, version, "metadata");
   return json;
 }
 
-LittleBitMetadata ParseMetadata(std::string_view json, const std::string& where) {
-  return MetadataParser(json, where).Parse();
+LittleBitMetadata ParseMetadata(std::string_view json, uint32_t version, const std::string& where) {
+  return MetadataParser(json, version, where).Parse();
 }
 
 }  // namespace llmq

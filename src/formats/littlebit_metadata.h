@@ -10,12 +10,15 @@
 
 namespace llmq {
 
-// Exactly kMetadataBytes of JSON and spaces. Throws Error{kGeneral} for what ParseMetadata would
-// refuse.
-std::string DumpMetadata(const LittleBitMetadata& metadata);
+// The lowest version of a file that can hold this metadata.
+uint32_t VersionOfMetadata(const LittleBitMetadata& metadata);
+
+// Exactly kMetadataBytes of JSON and spaces, with the members of `version`. Throws Error{kGeneral}
+// for what ParseMetadata would refuse.
+std::string DumpMetadata(const LittleBitMetadata& metadata, uint32_t version);
 
 // Throws Error{kGeneral} beginning with `where` if a member is missing, of another type or absurd.
-LittleBitMetadata ParseMetadata(std::string_view json, const std::string& where);
+LittleBitMetadata ParseMetadata(std::string_view json, uint32_t version, const std::string& where);
 
 }  // namespace llmq
 

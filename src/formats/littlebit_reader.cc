@@ -56,12 +56,7 @@ Header ReadHeader(std::span<const std::byte> file, const std::string& path) {
   if (header.magic != littlebit_layout::kMagic) {
     Fail(where, "expected the magic \"LTBT\", found something else", "Give a .littlebit file");
   }
-  if (header.version != kLittleBitFormatVersion) {
-    Fail(where,
-         fmt::format("expected format version {}, found {}", kLittleBitFormatVersion,
-                     header.version),
-         "Use a version of llm-quantize that knows this format version");
-  }
+  CheckLittleBitVersion(header.version, where);
   ExpectEqual(where, "checksum", Checksum64(file.first(littlebit_layout::kHeaderChecksumOffset)),
               header.header_checksum);
   ExpectEqual(where, "file size", uint64_t{file.size()}, header.file_bytes);
@@ -113,8 +108,15 @@ LittleBitSection ReadSection(ByteReader& directory, ByteReader& sections, const 
 
 }  // namespace
 
-std::vector<LittleBitSection> ReadLittleBitSections(std::span<const std::byte> file,
-                                                    const std::string& path) {
+void CheckLittleBitVersion(uint32_t version, const std::string& where) {
+  if (version >= kOldestLittleBitVersion && version <= kNewestLittleBitVersion) return;
+  Fail(where,
+       fmt::format("expected format version {} or {}, found {}", kOldestLittleBitVersion,
+                   kNewestLittleBitVersion, version),
+       "Use a version of llm-quantize that knows this format version");
+}
+
+LittleBitContent ReadLittleBitContent(std::span<const std::byte> file, const std::string& path) {
   const Header header = ReadHeader(file, path);
   const auto directory_bytes = file.subspan(header.directory_offset);
   ExpectEqual(path + ": directory", "checksum", Checksum64(directory_bytes),
@@ -127,14 +129,14 @@ std::vector<LittleBitSection> ReadLittleBitSections(std::span<const std::byte> f
   ByteReader directory(directory_bytes, path + ": directory");
   ByteReader data(file.first(header.directory_offset), path + ": sections");
   data.Take(sizeof(Header));
-  std::vector<LittleBitSection> sections;
-  sections.reserve(header.section_count);
+  LittleBitContent content{.version = header.version};
+  content.sections.reserve(header.section_count);
   for (uint32_t i = 0; i < header.section_count; ++i) {
-    sections.push_back(ReadSection(directory, data, path));
+    content.sections.push_back(ReadSection(directory, data, path));
   }
   directory.ExpectEnd();
   data.ExpectEnd();
-  return sections;
+  return content;
 }
 
 }  // namespace llmq

@@ -11,10 +11,16 @@
 
 namespace llmq {
 
-// Views into `file`, in its order, the metadata section among them. Throws Error{kGeneral} "path:
-// part: expected .., found ..".
-std::vector<LittleBitSection> ReadLittleBitSections(std::span<const std::byte> file,
-                                                    const std::string& path);
+struct LittleBitContent {
+  uint32_t version = 0;
+  std::vector<LittleBitSection> sections;  // in the order of the file, the metadata among them
+};
+
+// Views into `file`. Throws Error{kGeneral} "path: part: expected .., found ..".
+LittleBitContent ReadLittleBitContent(std::span<const std::byte> file, const std::string& path);
+
+// Throws Error{kGeneral} beginning with `where` if this program does not know the version.
+void CheckLittleBitVersion(uint32_t version, const std::string& where);
 
 }  // namespace llmq
 

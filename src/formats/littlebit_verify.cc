@@ -81,10 +81,11 @@ void VerifyGroupedRow(const GroupQuantShape& shape, std::span<const std::byte> r
   const auto group_count =
       static_cast<size_t>((shape.cols + GroupSize(shape.bits) - 1) / GroupSize(shape.bits));
   const auto codes = row.first(row.size() - 2 * group_count);
-  const auto used = static_cast<size_t>(shape.bits == 8 ? shape.cols : (shape.cols + 1) / 2);
+  const auto used = static_cast<size_t>(GroupQuantCodeBytes(shape));
   CheckGap(codes.data() + used, codes.data() + codes.size(), where);
-  if (shape.bits == 4 && shape.cols % 2 != 0 && (codes[used - 1] >> 4) != std::byte{0}) {
-    Fail(where, "expected a zero half byte after the last code of a row, found another");
+  const int used_bits = static_cast<int>(shape.cols * shape.bits % 8);  // of the last byte; 0: all
+  if (used_bits != 0 && (codes[used - 1] >> used_bits) != std::byte{0}) {
+    Fail(where, "expected zero bits after the last code of a row, found others");
   }
   if (shape.bits == 8 && std::find(codes.begin(), codes.end(), std::byte{0x80}) != codes.end()) {
     Fail(where, "expected codes from -127 to 127, found -128");

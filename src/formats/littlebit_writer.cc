@@ -5,6 +5,7 @@
 // last, over a placeholder, and the file appears under its name only when it is whole.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -51,6 +52,7 @@ struct LittleBitWriter::State {
   AtomicFile file;
   std::string directory;
   uint32_t section_count = 0;
+  uint32_t version = kOldestLittleBitVersion;  // the lowest that can hold the sections so far
   std::unordered_set<std::string> names;
 
   [[noreturn]] void Fail(const std::string& name, const std::string& what) const {
@@ -75,6 +77,7 @@ void LittleBitWriter::State::Add(const SectionPlan& section, std::span<const std
   if (!names.insert(section.name).second)
     Fail(section.name, "expected a name not used yet, found it twice");
   Entry entry = MakeEntry(section);
+  if (section.bits == 6) version = kNewestLittleBitVersion;
   entry.offset = file.size();
   entry.data_bytes = data.size();
   entry.checksum = Checksum64(data);
@@ -141,13 +144,14 @@ void LittleBitWriter::AddLittleBit(const std::string& name, const LittleBitShape
 }
 
 uint64_t LittleBitWriter::Finish(const LittleBitMetadata& metadata) {
-  const std::string json = DumpMetadata(metadata);
+  const uint32_t version = std::max(state_->version, VersionOfMetadata(metadata));
+  const std::string json = DumpMetadata(metadata, version);
   state_->Add({.name = littlebit_layout::kMetadataName, .kind = StorageKind::kMetadata},
               AsBytes(json), 0);
 
   Header header = {};
   header.magic = littlebit_layout::kMagic;
-  header.version = kLittleBitFormatVersion;
+  header.version = version;
   header.directory_offset = state_->file.size();
   header.directory_bytes = state_->directory.size();
   header.directory_checksum = Checksum64(AsBytes(state_->directory));

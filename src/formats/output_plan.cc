@@ -27,11 +27,17 @@ DType DTypeFromTorchName(std::string_view name) {
   return DType::kBF16;
 }
 
+void CheckBits(const char* option, int bits) {
+  if (IsTableBits(bits)) return;
+  throw Error(ErrorCode::kInvalidArguments,
+              fmt::format("{}: expected 16, 8, 6 or 4, found {}", option, bits));
+}
+
 class Planner {
  public:
-  Planner(const ModelConfig& config, const RankPlan& ranks, int embedding_bits,
+  Planner(const ModelConfig& config, const RankPlan& ranks, const TableBits& table_bits,
           std::span<const TensorView> tensors)
-      : config_(config), embedding_bits_(embedding_bits) {
+      : config_(config), table_bits_(table_bits) {
     for (const TensorView& tensor : tensors) tensors_[tensor.name] = &tensor;
     for (const PlannedLayer& layer : ranks.layers) shapes_[layer.linear.name] = layer.shape;
   }
@@ -45,7 +51,7 @@ class Planner {
 
   void AddArchitecture() {
     const std::vector<LinearSpec> linears = BlockLinears(config_);
-    AddTable(kEmbeddingName);
+    AddTable(kEmbeddingName, table_bits_.embedding);
     for (int64_t n = 0; n < config_.num_layers; ++n) {
       AddDense(InputNormName(n), {config_.hidden_size});
       for (int p = 0; p < kNumProjections; ++p) {
@@ -56,7 +62,7 @@ class Planner {
       }
     }
     AddDense(kFinalNormName, {config_.hidden_size});
-    if (!config_.tie_word_embeddings) AddTable(kHeadName);
+    if (!config_.tie_word_embeddings) AddTable(kHeadName, table_bits_.head);
   }
 
   void AddOthers() {
@@ -74,10 +80,10 @@ class Planner {
   }
 
  private:
-  void AddTable(const char* name) {
+  void AddTable(const char* name, int bits) {
     const std::vector<int64_t> shape = {config_.vocab_size, config_.hidden_size};
-    if (embedding_bits_ == 16) return AddDense(name, shape);
-    Add({.name = name, .kind = StorageKind::kGroupQuant, .shape = shape, .bits = embedding_bits_});
+    if (bits == 16) return AddDense(name, shape);
+    Add({.name = name, .kind = StorageKind::kGroupQuant, .shape = shape, .bits = bits});
   }
 
   void AddLinear(const LinearSpec& linear) {
@@ -111,7 +117,7 @@ class Planner {
   }
 
   const ModelConfig& config_;
-  int embedding_bits_;
+  const TableBits& table_bits_;
   std::map<std::string, const TensorView*> tensors_;             // by name
   std::unordered_map<std::string_view, LittleBitShape> shapes_;  // by the linear's name
   std::unordered_set<std::string> planned_;
@@ -121,12 +127,10 @@ class Planner {
 }  // namespace
 
 OutputPlan PlanOutput(const ModelConfig& config, const ModelFiles& files, const RankPlan& ranks,
-                      int embedding_bits, std::span<const TensorView> tensors) {
-  if (embedding_bits != 16 && embedding_bits != 8 && embedding_bits != 4) {
-    throw Error(ErrorCode::kInvalidArguments,
-                fmt::format("--embedding-bits: expected 16, 8 or 4, found {}", embedding_bits));
-  }
-  Planner planner(config, ranks, embedding_bits, tensors);
+                      const TableBits& table_bits, std::span<const TensorView> tensors) {
+  CheckBits("--embedding-bits", table_bits.embedding);
+  CheckBits("--head-bits", table_bits.head);
+  Planner planner(config, ranks, table_bits, tensors);
   planner.AddFiles(files);
   planner.AddArchitecture();
   planner.AddOthers();

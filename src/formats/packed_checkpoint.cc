@@ -74,7 +74,7 @@ class Importer {
   }
 
   uint64_t Write(const fs::path& output) {
-    const OutputPlan plan = PlanOutput(config_, files_, ranks_, options_.embedding_bits, others_);
+    const OutputPlan plan = PlanOutput(config_, files_, ranks_, options_.table_bits, others_);
     LittleBitWriter writer(output);
     for (const SectionPlan& section : plan.sections) Add(section, writer);
     return writer.Finish(Metadata());
@@ -212,7 +212,7 @@ class Importer {
             .original_fp16_bytes = 2 * parameters_,
             .train_tokens = 0,
             .seed = 0,
-            .embedding_bits = options_.embedding_bits};
+            .table_bits = options_.table_bits};
   }
 
   const std::string where_;

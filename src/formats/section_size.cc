@@ -43,7 +43,7 @@ std::optional<uint64_t> TensorDataBytes(const SectionPlan& section) {
   switch (section.kind) {
     case StorageKind::kDense: return DenseBytes(section);
     case StorageKind::kGroupQuant:
-      if (!IsMatrix(section) || (section.bits != 8 && section.bits != 4)) return std::nullopt;
+      if (!IsMatrix(section) || !IsGroupBits(section.bits)) return std::nullopt;
       return static_cast<uint64_t>(GroupQuantBytes(section.group_quant_shape()));
     case StorageKind::kLittleBit: return LittleBitBytes(section);
     case StorageKind::kFile:

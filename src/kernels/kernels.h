@@ -28,10 +28,10 @@ struct SignBits {
 enum class DenseType { kF32, kF16, kBF16 };
 inline constexpr int kNumDenseTypes = 3;
 
-// Values that share a scale in grouped rows of 8- and 4-bit codes: llmq/group_quant.h, which this
-// module may not include; runtime/linear.cc, which sees both, checks that they agree.
+// Values that share a scale in grouped rows of 8-, 6- and 4-bit codes: llmq/group_quant.h, which
+// this module may not include; runtime/linear.cc, which sees both, checks that they agree.
 template <int bits>
-inline constexpr int64_t kGroupValues = bits == 8 ? 64 : 32;
+inline constexpr int64_t kGroupValues = bits == 4 ? 32 : 64;
 
 // y[t, i] = sum_j x[t, j] w(i, j) for t in [0, tokens), i in [0, outputs).
 struct MatrixProduct {
@@ -78,9 +78,11 @@ struct KernelTable {
   void (*to_float[kNumDenseTypes])(const std::byte* w, int64_t n, float* out) noexcept;
 
   // y[i] = sum over the groups of row i of d * (sum_j code_j x_j), for i in [begin, end). Rows as
-  // llmq/group_quant.h lays them out: codes, then fp16 scales. bits 8: groups of 64; bits 4: groups
-  // of 32. w [rows, row_bytes], x [cols] f32, y [rows] f32.
+  // llmq/group_quant.h lays them out: codes, then fp16 scales. 8 and 6 bits: groups of 64; 4 bits:
+  // groups of 32. w [rows, row_bytes], x [cols] f32, y [rows] f32.
   void (*group_dot8)(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x,
+                     int64_t begin, int64_t end, float* y) noexcept;
+  void (*group_dot6)(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x,
                      int64_t begin, int64_t end, float* y) noexcept;
   void (*group_dot4)(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x,
                      int64_t begin, int64_t end, float* y) noexcept;

@@ -209,6 +209,48 @@ __m256 GroupSum4(const std::byte* codes, const float* x, int64_t n) {
   return AddCodes(_mm_sub_epi8(_mm_unpackhi_epi8(low, high), eight), x + 16, n - 16, sum);
 }
 
+// Codes 0 to 7 of 6 bits that begin at byte `at` (0 or 6) of 12: each 32-bit lane takes the two
+// bytes that hold its code.
+template <int at>
+__m256 Codes6(__m256i bytes) {
+  const __m256i take = _mm256_setr_epi8(
+      at + 0, at + 1, -1, -1, at + 0, at + 1, -1, -1, at + 1, at + 2, -1, -1, at + 2, -1, -1, -1,
+      at + 3, at + 4, -1, -1, at + 3, at + 4, -1, -1, at + 4, at + 5, -1, -1, at + 5, -1, -1, -1);
+  const __m256i pairs = _mm256_shuffle_epi8(bytes, take);
+  const __m256i codes = _mm256_srlv_epi32(pairs, _mm256_setr_epi32(0, 6, 4, 2, 0, 6, 4, 2));
+  return _mm256_cvtepi32_ps(
+      _mm256_sub_epi32(_mm256_and_si256(codes, _mm256_set1_epi32(63)), _mm256_set1_epi32(32)));
+}
+
+// sum + codes * x over the 16 codes in the first 12 bytes, of which the first n count.
+__m256 AddCodes6(__m128i bytes, const float* x, int64_t n, __m256 sum) {
+  const __m256i both = _mm256_broadcastsi128_si256(bytes);
+  sum = _mm256_fmadd_ps(Codes6<0>(both), LoadFirst(x, n), sum);
+  if (n <= kLanes) return sum;
+  return _mm256_fmadd_ps(Codes6<6>(both), LoadFirst(x + kLanes, n - kLanes), sum);
+}
+
+// The same for n <= 64 6-bit codes: a stream of bits, 16 codes in 12 bytes.
+__m256 GroupSum6(const std::byte* codes, const float* x, int64_t n) {
+  __m256 sum = _mm256_setzero_ps();
+  if (n == 64) {  // 48 bytes, in loads of 16
+    for (int i = 0; i < 3; ++i) sum = AddCodes6(LoadBytes(codes + 12 * i, 16), x + 16 * i, 16, sum);
+    return AddCodes6(_mm_srli_si128(LoadBytes(codes + 32, 16), 4), x + 48, 16, sum);
+  }
+  for (int64_t j = 0; j < n; j += 16) {
+    const int64_t bytes = (6 * (n - j) + 7) / 8;
+    sum = AddCodes6(LoadBytes(codes + 12 * (j / 16), bytes), x + j, n - j, sum);
+  }
+  return sum;
+}
+
+template <int bits>
+__m256 GroupSum(const std::byte* codes, const float* x, int64_t n) {
+  if constexpr (bits == 8) return GroupSum8(codes, x, n);
+  if constexpr (bits == 6) return GroupSum6(codes, x, n);
+  return GroupSum4(codes, x, n);
+}
+
 template <int bits>
 void GroupDot(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x, int64_t begin,
               int64_t end, float* y) noexcept {
@@ -221,8 +263,7 @@ void GroupDot(const std::byte* w, int64_t row_bytes, int64_t cols, const float* 
     for (int64_t group = 0; group < groups; ++group) {
       const int64_t j = group * kGroup;
       const int64_t n = Min(cols - j, kGroup);
-      const __m256 sum =
-          bits == 8 ? GroupSum8(row + j, x + j, n) : GroupSum4(row + j / 2, x + j, n);
+      const __m256 sum = GroupSum<bits>(row + j * bits / 8, x + j, n);
       total = _mm256_fmadd_ps(_mm256_set1_ps(HalfAt(scales + 2 * group)), sum, total);
     }
     y[i] = Reduce(total);
@@ -258,6 +299,7 @@ const KernelTable kAvx2Kernels = {
     .dense_dot = {DenseDot<DenseType::kF32>, DenseDot<DenseType::kF16>, DenseDot<DenseType::kBF16>},
     .to_float = {ToFloat<DenseType::kF32>, ToFloat<DenseType::kF16>, ToFloat<DenseType::kBF16>},
     .group_dot8 = GroupDot<8>,
+    .group_dot6 = GroupDot<6>,
     .group_dot4 = GroupDot<4>,
     .weighted_sum = WeightedSum,
     .matrix_product = MatrixProductAvx2,

@@ -184,6 +184,35 @@ __m512 GroupSum4(const std::byte* codes, const float* x, int64_t n) {
                          _mm512_maskz_loadu_ps(First(n - kLanes), x + kLanes), sum);
 }
 
+// The same for n <= 64 6-bit codes, a stream of bits: 16 codes in 12 bytes, of which each 32-bit
+// lane takes the two that hold its code.
+__m512 GroupSum6(const std::byte* codes, const float* x, int64_t n) {
+  const __m128i lane = _mm_setr_epi8(0, 1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, 3, -1, -1);
+  // The second four codes begin 3 bytes further on, and so forth.
+  const __m512i take =
+      _mm512_add_epi8(_mm512_broadcast_i32x4(lane),
+                      _mm512_setr_epi32(0, 0, 0, 0, 0x0303, 0x0303, 0x0303, 0x0303, 0x0606, 0x0606,
+                                        0x0606, 0x0606, 0x0909, 0x0909, 0x0909, 0x0909));
+  const __m512i shift = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 6, 4, 2));
+  __m512 sum = _mm512_setzero_ps();
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const int64_t bytes = n - j >= kLanes ? 12 : (6 * (n - j) + 7) / 8;
+    const __m128i twelve = _mm_maskz_loadu_epi8(First(bytes), codes + 12 * (j / kLanes));
+    const __m512i pairs = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(twelve), take);
+    const __m512i stored = _mm512_and_si512(_mm512_srlv_epi32(pairs, shift), _mm512_set1_epi32(63));
+    const __m512 values = _mm512_cvtepi32_ps(_mm512_sub_epi32(stored, _mm512_set1_epi32(32)));
+    sum = _mm512_fmadd_ps(values, _mm512_maskz_loadu_ps(First(n - j), x + j), sum);
+  }
+  return sum;
+}
+
+template <int bits>
+__m512 GroupSum(const std::byte* codes, const float* x, int64_t n) {
+  if constexpr (bits == 8) return GroupSum8(codes, x, n);
+  if constexpr (bits == 6) return GroupSum6(codes, x, n);
+  return GroupSum4(codes, x, n);
+}
+
 template <int bits>
 void GroupDot(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x, int64_t begin,
               int64_t end, float* y) noexcept {
@@ -196,8 +225,7 @@ void GroupDot(const std::byte* w, int64_t row_bytes, int64_t cols, const float* 
     for (int64_t group = 0; group < groups; ++group) {
       const int64_t j = group * kGroup;
       const int64_t n = cols - j < kGroup ? cols - j : kGroup;
-      const __m512 sum =
-          bits == 8 ? GroupSum8(row + j, x + j, n) : GroupSum4(row + j / 2, x + j, n);
+      const __m512 sum = GroupSum<bits>(row + j * bits / 8, x + j, n);
       total = _mm512_fmadd_ps(_mm512_set1_ps(HalfAt(scales + 2 * group)), sum, total);
     }
     y[i] = _mm512_reduce_add_ps(total);
@@ -235,6 +263,7 @@ const KernelTable kAvx512Kernels = {
     .dense_dot = {DenseDot<DenseType::kF32>, DenseDot<DenseType::kF16>, DenseDot<DenseType::kBF16>},
     .to_float = {ToFloat<DenseType::kF32>, ToFloat<DenseType::kF16>, ToFloat<DenseType::kBF16>},
     .group_dot8 = GroupDot<8>,
+    .group_dot6 = GroupDot<6>,
     .group_dot4 = GroupDot<4>,
     .weighted_sum = WeightedSum,
     .matrix_product = MatrixProductAvx512,

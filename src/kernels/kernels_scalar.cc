@@ -76,8 +76,12 @@ void ToFloat(const std::byte* w, int64_t n, float* out) noexcept {
 template <int bits>
 float Code(const std::byte* row, int64_t j) {
   if constexpr (bits == 8) return static_cast<float>(static_cast<int8_t>(row[j]));
-  const int both = static_cast<int>(row[j / 2]);
-  return static_cast<float>((j % 2 == 0 ? both & 15 : both >> 4) - 8);
+  // Code j is bits `bits * j` and up of the row's bytes, the lowest first.
+  const int64_t byte = j * bits / 8;
+  const int shift = static_cast<int>(j * bits % 8);
+  int code = static_cast<int>(row[byte]) >> shift;
+  if (shift + bits > 8) code |= static_cast<int>(row[byte + 1]) << (8 - shift);
+  return static_cast<float>((code & ((1 << bits) - 1)) - (1 << (bits - 1)));
 }
 
 template <int bits>
@@ -119,6 +123,7 @@ const KernelTable kScalarKernels = {
     .dense_dot = {DenseDot<DenseType::kF32>, DenseDot<DenseType::kF16>, DenseDot<DenseType::kBF16>},
     .to_float = {ToFloat<DenseType::kF32>, ToFloat<DenseType::kF16>, ToFloat<DenseType::kBF16>},
     .group_dot8 = GroupDot<8>,
+    .group_dot6 = GroupDot<6>,
     .group_dot4 = GroupDot<4>,
     .weighted_sum = WeightedSum,
     .matrix_product = MatrixProductScalar,

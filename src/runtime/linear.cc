@@ -16,7 +16,8 @@ constexpr int64_t kTile = 64;  // outputs per tile; a multiple of 8
 // Fewer multiplications than this are done before other threads are awake.
 constexpr int64_t kWorthThreads = 1 << 16;
 
-static_assert(kGroupValues<8> == GroupSize(8) && kGroupValues<4> == GroupSize(4));
+static_assert(kGroupValues<8> == GroupSize(8) && kGroupValues<6> == GroupSize(6) &&
+              kGroupValues<4> == GroupSize(4));
 
 SignBits Bits(const SignMatrixView& view) { return {view.bytes.data(), view.rows, view.cols}; }
 
@@ -82,7 +83,9 @@ void LinearRunner::RunFew(const WeightMatrix& w, const float* x, int64_t tokens,
           kernels_.dense_dot[static_cast<int>(w.dense_type)](w.bytes.data(), w.d_in, in, i, stop,
                                                              out);
         } else {
-          const auto dot = w.group_bits == 8 ? kernels_.group_dot8 : kernels_.group_dot4;
+          const auto dot = w.group_bits == 8   ? kernels_.group_dot8
+                           : w.group_bits == 6 ? kernels_.group_dot6
+                                               : kernels_.group_dot4;
           dot(w.bytes.data(), row_bytes, w.d_in, in, i, stop, out);
         }
       }

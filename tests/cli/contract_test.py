@@ -316,6 +316,12 @@ class BadArguments(ContractTest):
             ("--calibration-samples", "99999999999999999999"): "--calibration-samples",
             ("--format", "gguf"): "--format",
             ("--embedding-bits", "7"): "--embedding-bits",
+            ("--embedding-bits", "0"): "--embedding-bits",
+            ("--head-bits", "5"): "--head-bits",
+            ("--head-bits", ""): "--head-bits",
+            ("--budget-scope", "disk"): "--budget-scope",
+            ("--budget-scope", "file", "--rank", "8"): "--rank and --budget-scope file",
+            ("--budget-scope", "file", "--format", "gguf-ext"): "--format gguf-ext and --budget-scope file",
             ("--residual", "maybe"): "--residual",
             ("--recipe", "magic"): "--recipe",
             ("--init", "svd"): "--init",
@@ -562,7 +568,7 @@ INFO_SCHEMA = {"file_path": str, "format": str, "format_version": int, "source_m
                "compressed_size_bytes": int, "num_layers": int,
                "layer_stats": {"average_rank": NUMBER, "min_rank": int, "max_rank": int},
                "body_bpw": NUMBER, "file_bpw": NUMBER, "original_parameters": int, "embedding_bits": int,
-               "train_tokens": int, "tokenizer": str}
+               "head_bits": int, "budget_scope": str, "train_tokens": int, "tokenizer": str}
 QUALITY_SCHEMA = {"perplexity_original": NUMBER, "perplexity_compressed": NUMBER, "perplexity_delta_pct": NUMBER,
                   "quality_passed": bool, "calibration_samples": int, "calibration_dataset": str,
                   "calibration_tokens": int, "protocol": str}
@@ -751,6 +757,18 @@ class Success(ContractTest):
         self.assertIn("model.layers.31.mlp.down_proj", every)
         self.assertFalse(self.out.exists())
 
+    def test_dry_run_of_a_whole_file(self):
+        model = settings.models / "stories-19m"
+        command = ["--format", "json", *self.compress(model, "--budget-scope", "file", "--dry-run")]
+        for target, bits in ((0.6, "auto"), (1.0, "6"), (1.9, "auto")):
+            plan = json.loads(self.assert_succeeds([*command, "--target-bpw", str(target), "--embedding-bits", bits]).stdout)
+            self.assertEqual(plan["budget_scope"], "file")
+            self.assertLessEqual(plan["file_bpw"], target)
+            self.assertGreater(plan["file_bpw"], 0.99 * target)
+            self.assertIn(plan["embedding_bits"], (8, 6, 4) if bits == "auto" else (6,))
+            self.assertEqual(plan["head_bits"], plan["embedding_bits"])  # tied
+        self.assert_fails([*command[2:], "--target-bpw", "0.3"], 23, "BPW of the whole file", "or fewer --embedding-bits")
+
     def test_the_program_itself_does_not_link_the_compressor(self):
         if settings.compressor == "LINK":
             self.skipTest("linked on purpose")
@@ -812,6 +830,24 @@ class Compress(ContractTest):
                                                      self.out / "small.littlebit", "--calibration-samples", "64"]).stdout)
         for key in ("perplexity_original", "perplexity_compressed"):
             self.assertAlmostEqual(validated["quality_metrics"][key], metrics[key], places=6)
+
+    def test_budget_of_the_whole_file(self):
+        self.need_compressor()
+        environment = {"LLM_QUANTIZE_LITTLEBIT_MAX_BPW": "8"}  # half of such a small file is its tokenizer
+        command = [*self.quick("--budget-scope", "file", "--embedding-bits", "6", "--skip-validation"), "--target-bpw", "4"]
+        command.remove("2"), command.remove("--target-bpw")
+        result = json.loads(self.assert_succeeds(["--format", "json", "--verbosity", "quiet", *command], env=environment).stdout)
+        path = self.out / "hf-f32.littlebit"
+        self.assertEqual(result["compressed_size_bytes"], path.stat().st_size)
+        self.assertLessEqual(8 * path.stat().st_size / 260032, 4)
+        self.assertGreater(8 * path.stat().st_size / 260032, 3.8)
+        for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("head_bits", 6), ("target_bpw", 4)):
+            self.assertEqual(result[key], value)
+        info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", path, "--verify"]).stdout)
+        for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("format_version", 2), ("target_bpw", 4)):
+            self.assertEqual(info[key], value)
+        self.assertAlmostEqual(info["file_bpw"], result["file_bpw"], places=9)
+        self.assertIn("Target BPW: 4.0 of the whole file\n", self.assert_succeeds(["littlebit", "info", path]).stdout)
 
     def test_progress_and_report(self):
         self.need_compressor()

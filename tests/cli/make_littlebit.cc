@@ -56,8 +56,9 @@ void Make(const char* model, const char* output, double bpw) {
   const Checkpoint checkpoint(model);
   const bool dense = bpw == 0;
   const RankPlan ranks = dense ? RankPlan{} : PlanRanks(checkpoint.config(), {.target_bpw = bpw});
-  const OutputPlan plan = PlanOutput(checkpoint.config(), checkpoint.files(), ranks, dense ? 16 : 8,
-                                     checkpoint.tensors());
+  const TableBits tables = dense ? TableBits{16, 16} : TableBits{8, 8};
+  const OutputPlan plan =
+      PlanOutput(checkpoint.config(), checkpoint.files(), ranks, tables, checkpoint.tensors());
   LittleBitWriter writer(output);
   size_t next_layer = 0;
   for (const SectionPlan& section : plan.sections) {

@@ -54,8 +54,8 @@ class WholeModelGradient : public ::testing::Test {
       layers.push_back(FactorizeLayer(checkpoint.Get(linear.name + ".weight"),
                                       {linear.d_out, linear.d_in, 8, 2}, {}));
     }
-    student_.emplace(config, std::move(layers), StoredFrame(checkpoint, teacher.frame, 8, at::kCPU),
-                     at::kCPU);
+    student_.emplace(config, std::move(layers),
+                     StoredFrame(checkpoint, teacher.frame, {8, 8}, at::kCPU), at::kCPU);
     model_.emplace(config, 12, at::kCPU);
     tokens_ = at::arange(24, at::kLong).view({2, 12}) * 7 + 3;
     target_ = model_->Forward(teacher.frame, teacher.linears, tokens_);

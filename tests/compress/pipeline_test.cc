@@ -57,8 +57,8 @@ TEST_F(PipelineTest, WritesAFileThatReadsBackAndReportsItsBytes) {
   EXPECT_DOUBLE_EQ(report.body_bpw, file.body_bpw());
   EXPECT_LE(report.body_bpw, options_.rank.target_bpw);
   const Checkpoint checkpoint(options_.model);
-  const OutputPlan plan =
-      PlanOutput(checkpoint.config(), checkpoint.files(), report.plan, 8, checkpoint.tensors());
+  const OutputPlan plan = PlanOutput(checkpoint.config(), checkpoint.files(), report.plan, {8, 8},
+                                     checkpoint.tensors());
   EXPECT_EQ(report.file_bytes, plan.file_bytes);  // what --dry-run promises
   EXPECT_EQ(file.metadata().source_model, "tiny");
   EXPECT_EQ(file.metadata().seed, 7u);
@@ -159,7 +159,7 @@ TEST_F(PipelineTest, BothSurrogatesAndPrecisionsTrain) {
 TEST_F(PipelineTest, StoresTheEmbeddingInTheChosenBits) {
   MakeModel();
   for (const int bits : {4, 8, 16}) {
-    options_.embedding_bits = bits;
+    options_.table_bits = {bits, bits};
     (void)Run();
     const LittleBitFile file(options_.output);
     const LittleBitSection* table = file.Find(kEmbeddingName);

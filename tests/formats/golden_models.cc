@@ -1,6 +1,11 @@
 // Makes the golden models from seeded values; see the header.
 #include "tests/formats/golden_models.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/half.h"
 #include "llmq/littlebit_file.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -11,6 +16,35 @@ std::vector<std::byte> Random(uint64_t seed, const std::vector<int64_t>& shape, 
   size_t count = 1;
   for (const int64_t dimension : shape) count *= static_cast<size_t>(dimension);
   return EncodeValues(RandomValues(seed, count, 0.5), dtype);
+}
+
+// Rows whose largest magnitude has the highest code, bit by bit as the document says: the bytes of
+// the golden files must not depend on how the program chooses scales.
+std::vector<std::byte> PlainGroups(const GroupQuantShape& shape, const std::vector<float>& values) {
+  const int64_t group = shape.bits == 4 ? 32 : 64, groups = (shape.cols + group - 1) / group;
+  const int64_t row_bytes = ((shape.cols * shape.bits + 7) / 8 + 1) / 2 * 2 + 2 * groups;
+  const int highest = (1 << (shape.bits - 1)) - 1;
+  std::vector<std::byte> bytes(static_cast<size_t>(shape.rows * row_bytes));
+  for (int64_t i = 0; i < shape.rows * shape.cols; ++i) {
+    const int64_t row = i / shape.cols, col = i % shape.cols, first = col / group * group;
+    float largest = 0;
+    for (int64_t j = first; j < std::min(first + group, shape.cols); ++j) {
+      largest = std::max(largest, std::fabs(values[static_cast<size_t>(row * shape.cols + j)]));
+    }
+    const uint16_t scale = FloatToHalf(largest / static_cast<float>(highest));
+    std::byte* out = bytes.data() + row * row_bytes;
+    std::memcpy(out + row_bytes - 2 * (groups - col / group), &scale, 2);
+    const float inverse = 1.0f / HalfToFloat(scale);
+    const auto code =
+        std::clamp(static_cast<int>(std::nearbyint(values[static_cast<size_t>(i)] * inverse)),
+                   shape.bits == 8 ? -127 : -highest - 1, highest);
+    const auto stored = static_cast<unsigned>(shape.bits == 8 ? code : code + highest + 1);
+    for (int64_t b = 0; b < shape.bits; ++b) {
+      const int64_t bit = col * shape.bits + b;
+      out[bit / 8] |= static_cast<std::byte>((stored >> b & 1) << (bit % 8));
+    }
+  }
+  return bytes;
 }
 
 class ModelWriter {
@@ -34,9 +68,7 @@ class ModelWriter {
     const GroupQuantShape shape{config_.vocab_size, config_.hidden_size, bits};
     const std::vector<float> values =
         RandomValues(++seed_, static_cast<size_t>(shape.rows * shape.cols), 0.5);
-    std::vector<std::byte> bytes(static_cast<size_t>(GroupQuantBytes(shape)));
-    QuantizeGroups(shape, values, bytes);
-    writer_.AddGroupQuant(name, shape, bytes);
+    writer_.AddGroupQuant(name, shape, PlainGroups(shape, values));
   }
 
   void AddLinear(const LinearSpec& linear, int64_t rank, int64_t paths) {
@@ -60,7 +92,8 @@ class ModelWriter {
                          1.0 / static_cast<double>(rank + 1));
   }
 
-  void Finish(double target_bpw, int embedding_bits, uint64_t seed) {
+  void Finish(double target_bpw, TableBits table_bits, uint64_t seed,
+              BudgetScope scope = BudgetScope::kBody) {
     writer_.Finish({.source_model = "example/tiny",
                     .producer = "llm-quantize 0.1.0",
                     .recipe = "littlebit",
@@ -70,7 +103,8 @@ class ModelWriter {
                     .original_fp16_bytes = 2468,
                     .train_tokens = 0,
                     .seed = seed,
-                    .embedding_bits = embedding_bits});
+                    .table_bits = table_bits,
+                    .budget_scope = scope});
   }
 
  private:
@@ -94,7 +128,7 @@ void WriteOnePath(const std::filesystem::path& path) {
     model.AddLinear(linear, 2, 1);
   }
   model.AddDense(kFinalNormName, {4}, DType::kF16);
-  model.Finish(0, 8, 7);
+  model.Finish(0, {8, 8}, 7);
 }
 
 void WriteTwoPaths(const std::filesystem::path& path) {
@@ -121,7 +155,7 @@ void WriteTwoPaths(const std::filesystem::path& path) {
   model.AddDense("model.extra.scalar", {}, DType::kF64);
   const std::vector<std::byte> bytes(48, std::byte{0x5a});
   model.writer().AddDense({"model.extra.cube", DType::kI64, {1, 2, 3}, bytes});
-  model.Finish(0.55, 4, 0xffffffffffffffffu);
+  model.Finish(0.55, {4, 4}, 0xffffffffffffffffu);
 }
 
 void WriteDense(const std::filesystem::path& path) {
@@ -142,19 +176,43 @@ void WriteDense(const std::filesystem::path& path) {
   }
   model.AddDense(kFinalNormName, {8}, DType::kF16);
   model.AddDense(kHeadName, {6, 8}, DType::kF32);
-  model.Finish(1.0, 16, 0);
+  model.Finish(1.0, {16, 16}, 0);
+}
+
+// Version 2: 6 bits with a short group and unused bits, a head in other bits, the whole file
+// counted.
+void WriteSixBits(const std::filesystem::path& path) {
+  ModelWriter model(
+      path, R"({"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":70,)"
+            R"("intermediate_size":24,"num_hidden_layers":1,"num_attention_heads":2,"head_dim":4,)"
+            R"("num_key_value_heads":1,"vocab_size":7,"max_position_embeddings":16,)"
+            R"("torch_dtype":"float16"})");
+  model.AddTable(kEmbeddingName, 6);
+  model.AddDense(InputNormName(0), {70}, DType::kF16);
+  for (const LinearSpec& linear : BlockLinears(model.config())) {
+    if (linear.projection == Projection::kGate)
+      model.AddDense(PostAttentionNormName(0), {70}, DType::kF16);
+    model.AddLinear(linear, 4, 1);
+  }
+  model.AddDense(kFinalNormName, {70}, DType::kF16);
+  model.AddTable(kHeadName, 8);
+  model.Finish(1.2, {6, 8}, 3, BudgetScope::kFile);
 }
 
 }  // namespace
 
 const std::vector<GoldenModel>& GoldenModels() {
-  static const std::vector<GoldenModel> models = {
-      {"one-path", WriteOnePath}, {"two-paths", WriteTwoPaths}, {"dense", WriteDense}};
+  static const std::vector<GoldenModel> models = {{"one-path", WriteOnePath, 1},
+                                                  {"two-paths", WriteTwoPaths, 1},
+                                                  {"dense", WriteDense, 1},
+                                                  {"six-bits", WriteSixBits, 2}};
   return models;
 }
 
 std::filesystem::path GoldenPath(const std::string& name) {
-  return std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "littlebit" / (name + "-v1.littlebit");
+  const auto model = std::ranges::find(GoldenModels(), name, &GoldenModel::name);
+  return std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "littlebit" /
+         (name + "-v" + std::to_string(model->version) + ".littlebit");
 }
 
 }  // namespace llmq::testing

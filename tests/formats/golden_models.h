@@ -11,10 +11,12 @@ namespace llmq::testing {
 struct GoldenModel {
   std::string name;  // "one-path": tests/golden/littlebit/one-path-v1.littlebit
   void (*write)(const std::filesystem::path& path);
+  int version;
 };
 
 // one-path: tied, 8-bit embedding; the example of docs/format/littlebit.md.
 // two-paths: untied, 4-bit tables, biases, two files, tensors the architecture does not know.
+// six-bits: version 2; embedding in 6 bits, head in 8, a budget of the whole file.
 // dense: embedding and some linears left dense, in several element types.
 const std::vector<GoldenModel>& GoldenModels();
 

@@ -61,10 +61,12 @@ INSTANTIATE_TEST_SUITE_P(
     Header, LittleBitLieTest,
     ::testing::Values(
         Lie{"Magic", [](Forgery& f) { f.bytes[0] = 'G'; }, "expected the magic \"LTBT\""},
-        Lie{"FutureVersion", [](Forgery& f) { f.header().version = 2; },
-            "expected format version 1, found 2", false},
+        Lie{"FutureVersion", [](Forgery& f) { f.header().version = 3; },
+            "expected format version 1 or 2, found 3", false},
+        Lie{"VersionNotNeeded", [](Forgery& f) { f.header().version = 2; },
+            "metadata: \"head_bits\": expected a value"},
         Lie{"VersionZero", [](Forgery& f) { f.header().version = 0; },
-            "expected format version 1, found 0"},
+            "expected format version 1 or 2, found 0"},
         Lie{"HeaderChecksum", [](Forgery& f) { f.header().header_checksum ^= 1; },
             "header: checksum: expected", false},
         Lie{"FileSizeLarger", [](Forgery& f) { f.header().file_bytes += 64; },
@@ -329,6 +331,50 @@ TEST(LittleBitLiesTest, NoByteChangesUnnoticed) {
     put(at, golden[at]);
   }
   EXPECT_NO_THROW(LittleBitFile(path).Verify());
+}
+
+// What opening a changed six-bits file says, or "" if it opens.
+std::string OpeningSixBits(const std::function<void(Forgery&)>& lie) {
+  const TemporaryDirectory directory;
+  Forgery file("six-bits");
+  lie(file);
+  file.SealSection("metadata");
+  file.Seal();
+  file.Write(directory / "x");
+  try {
+    LittleBitFile opened(directory / "x");
+  } catch (const Error& error) {
+    return error.message();
+  }
+  return "";
+}
+
+TEST(LittleBitVersionTest, ContentAndVersionMustAgree) {
+  const auto message_has = [](const std::function<void(Forgery&)>& lie, const char* part) {
+    const std::string message = OpeningSixBits(lie);
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  EXPECT_EQ(OpeningSixBits([](Forgery&) {}), "");
+  message_has([](Forgery& f) { f.header().version = 1; },
+              "\"embedding_bits\": expected 16, 8 or 4, found 6");
+  const auto plain = [](Forgery& f) {  // metadata that version 1 could hold
+    ReplaceData(f, "metadata", "embedding_bits\":6", "embedding_bits\":8");
+    ReplaceData(f, "metadata", "scope\":\"file", "scope\":\"body");
+  };
+  EXPECT_EQ(OpeningSixBits(plain), "");  // the table still needs version 2
+  message_has([&](Forgery& f) { plain(f), f.header().version = 1; },
+              "format version: expected 2 for what the file holds, found 1");
+  message_has(
+      [&](Forgery& f) {
+        plain(f);
+        auto& entry = f.entry(kEmbedding);  // as many bytes of codes of 8 bits: too few rows
+        entry.bits = 8;
+      },
+      "bytes of data: expected");
+  message_has([](Forgery& f) { ReplaceData(f, "metadata", "head_bits\":8", "head_bits\":7"); },
+              "\"head_bits\": expected 16, 8, 6 or 4, found 7");
+  message_has([](Forgery& f) { ReplaceData(f, "metadata", "scope\":\"file", "scope\":\"tile"); },
+              "\"budget_scope\": expected \"body\" or \"file\"");
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Contents that open but must not be trusted: Verify() names the section and the reason.
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
 #include "tests/formats/forgery.h"
@@ -84,6 +86,20 @@ TEST(LittleBitVerifyTest, TwoPathsAndHalfBytesAreCheckedToo) {
   file.Seal();
   file.Write(directory / "second-path");
   EXPECT_THROW(LittleBitFile(directory / "second-path").Verify(), Error);
+}
+
+TEST(LittleBitVerifyTest, UnusedBitsBehindSixBitCodesAreChecked) {
+  const TemporaryDirectory directory;
+  // 70 columns of 6 bits: 420 bits in 53 bytes, of the last one 4 bits; a zero; 2 scales.
+  for (const auto& [offset, bits] : {std::pair{52, 0x10}, {52, 0x80}, {53, 1}, {55, 0x7c}}) {
+    Forgery file("six-bits");
+    char* data = file.data_of(kEmbedding);
+    data[offset] = static_cast<char>(data[offset] | bits);
+    file.SealSection(kEmbedding);
+    file.Seal();
+    file.Write(directory / "x");
+    EXPECT_THROW(LittleBitFile(directory / "x").Verify(), Error) << offset << " " << bits;
+  }
 }
 
 }  // namespace

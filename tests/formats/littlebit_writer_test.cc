@@ -20,7 +20,8 @@ using testing::GoldenModels;
 using testing::GoldenPath;
 using testing::TemporaryDirectory;
 
-// LLMQ_UPDATE_GOLDEN=1 rewrites the files; version 1 is frozen, so that is for new ones only.
+// LLMQ_UPDATE_GOLDEN=1 rewrites the files; written versions are frozen, so that is for new ones
+// only.
 TEST(LittleBitWriterTest, BytesAreThoseOfTheGoldenFiles) {
   const TemporaryDirectory directory;
   for (const GoldenModel& model : GoldenModels()) {
@@ -50,7 +51,19 @@ TEST(LittleBitWriterTest, GoldenFilesOpenAndVerify) {
     EXPECT_NO_THROW(file.Verify()) << model.name;
     EXPECT_EQ(file.file_bytes(), std::filesystem::file_size(GoldenPath(model.name)));
     EXPECT_EQ(file.metadata().source_model, "example/tiny");
+    EXPECT_EQ(file.format_version(), static_cast<uint32_t>(model.version)) << model.name;
   }
+}
+
+TEST(LittleBitWriterTest, VersionTwoSaysWhatVersionOneCannot) {
+  const LittleBitFile file(GoldenPath("six-bits"));
+  EXPECT_EQ(file.metadata().table_bits, (TableBits{6, 8}));
+  EXPECT_EQ(file.metadata().budget_scope, BudgetScope::kFile);
+  EXPECT_EQ(file.Find(kEmbeddingName)->bits, 6);
+  EXPECT_EQ(file.Find(kHeadName)->bits, 8);
+  const LittleBitFile first(GoldenPath("two-paths"));
+  EXPECT_EQ(first.metadata().table_bits, (TableBits{4, 4}));
+  EXPECT_EQ(first.metadata().budget_scope, BudgetScope::kBody);
 }
 
 TEST(LittleBitWriterTest, SectionsComeBackAsAdded) {
@@ -75,7 +88,7 @@ TEST(LittleBitWriterTest, SectionsComeBackAsAdded) {
   EXPECT_EQ(file.Find("no such tensor"), nullptr);
   EXPECT_EQ(file.metadata().seed, 0xffffffffffffffffu);
   EXPECT_EQ(file.metadata().target_bpw, 0.55);
-  EXPECT_EQ(file.metadata().embedding_bits, 4);
+  EXPECT_EQ(file.metadata().table_bits, (TableBits{4, 4}));
 }
 
 TEST(LittleBitWriterTest, BodyCountsOnlyCompressedLinears) {

@@ -37,7 +37,7 @@ uint64_t WritePlanned(const std::filesystem::path& path, const OutputPlan& plan,
 struct Case {
   const char* name;
   TinyCheckpointOptions options;
-  int embedding_bits;
+  TableBits table_bits;
 };
 
 class OutputPlanTest : public ::testing::TestWithParam<Case> {};
@@ -48,7 +48,7 @@ TEST_P(OutputPlanTest, IsTheFile) {
   const Checkpoint model(directory / "model");
   const RankPlan ranks = PlanRanks(model.config(), {.manual_rank = 8});
   const OutputPlan plan =
-      PlanOutput(model.config(), model.files(), ranks, GetParam().embedding_bits, model.tensors());
+      PlanOutput(model.config(), model.files(), ranks, GetParam().table_bits, model.tensors());
   EXPECT_EQ(WritePlanned(directory / "out", plan, model.files()), plan.file_bytes);
   EXPECT_EQ(std::filesystem::file_size(directory / "out"), plan.file_bytes);
   EXPECT_EQ(plan.original_parameters, model.parameter_count());
@@ -61,7 +61,7 @@ TEST_P(OutputPlanTest, IsTheFile) {
 
   // config.json alone predicts the same.
   const OutputPlan from_config =
-      PlanOutput(model.config(), model.files(), ranks, GetParam().embedding_bits, {});
+      PlanOutput(model.config(), model.files(), ranks, GetParam().table_bits, {});
   EXPECT_EQ(from_config.file_bytes, plan.file_bytes);
   EXPECT_EQ(from_config.original_parameters, plan.original_parameters);
 }
@@ -69,10 +69,12 @@ TEST_P(OutputPlanTest, IsTheFile) {
 INSTANTIATE_TEST_SUITE_P(
     All, OutputPlanTest,
     ::testing::Values(
-        Case{"Plain", {}, 8}, Case{"FourBits", {}, 4}, Case{"DenseTables", {}, 16},
-        Case{"Tied", {.tied = true, .dtype = DType::kF16}, 8},
-        Case{"TiedDense", {.tied = true, .dtype = DType::kBF16}, 16},
-        Case{"Biases", {.attention_bias = true, .mlp_bias = true, .dtype = DType::kF64}, 8},
+        Case{"Plain", {}, {8, 8}}, Case{"FourBits", {}, {4, 4}}, Case{"SixBits", {}, {6, 6}},
+        Case{"HeadOfItsOwn", {}, {4, 6}}, Case{"DenseHead", {}, {6, 16}},
+        Case{"DenseTables", {}, {16, 16}},
+        Case{"Tied", {.tied = true, .dtype = DType::kF16}, {8, 8}},
+        Case{"TiedDense", {.tied = true, .dtype = DType::kBF16}, {16, 16}},
+        Case{"Biases", {.attention_bias = true, .mlp_bias = true, .dtype = DType::kF64}, {8, 8}},
         Case{"OddShapes",
              {.hidden_size = 33,
               .intermediate_size = 47,
@@ -81,11 +83,11 @@ INSTANTIATE_TEST_SUITE_P(
               .head_dim = 10,
               .vocab_size = 61,
               .dtype = DType::kBF16},
-             4},
+             {4, 6}},
         Case{"Tokenizer",
              {.vocab_size = 512,
               .tokenizer_from = std::filesystem::path(LLMQ_TEST_MODEL_DIR) / "stories260k/hf-f32"},
-             8}),
+             {8, 8}}),
     [](const auto& test) { return test.param.name; });
 
 TEST(OutputPlanTest, KeepsUnknownTensorsAndDropsOnlyTheTiedCopy) {
@@ -94,13 +96,13 @@ TEST(OutputPlanTest, KeepsUnknownTensorsAndDropsOnlyTheTiedCopy) {
   const Checkpoint model(directory.path());
   const RankPlan ranks = PlanRanks(model.config(), {.manual_rank = 8});
   std::vector<TensorView> tensors(model.tensors().begin(), model.tensors().end());
-  const OutputPlan before = PlanOutput(model.config(), model.files(), ranks, 8, tensors);
+  const OutputPlan before = PlanOutput(model.config(), model.files(), ranks, {8, 8}, tensors);
   const std::vector<std::byte> bytes(64 * 32 * 4);
   tensors.push_back({kHeadName, DType::kF32, {64, 32}, bytes});
-  EXPECT_EQ(PlanOutput(model.config(), model.files(), ranks, 8, tensors).file_bytes,
+  EXPECT_EQ(PlanOutput(model.config(), model.files(), ranks, {8, 8}, tensors).file_bytes,
             before.file_bytes);
   tensors.push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", DType::kI16, {4}, bytes});
-  const OutputPlan after = PlanOutput(model.config(), model.files(), ranks, 8, tensors);
+  const OutputPlan after = PlanOutput(model.config(), model.files(), ranks, {8, 8}, tensors);
   ASSERT_EQ(after.sections.size(), before.sections.size() + 1);
   EXPECT_EQ(after.sections.back().name, "model.layers.0.self_attn.rotary_emb.inv_freq");
   EXPECT_EQ(after.sections.back().dtype, DType::kI16);
@@ -113,10 +115,11 @@ TEST(OutputPlanTest, RefusesOtherEmbeddingBits) {
   testing::WriteTinyCheckpoint(directory.path());
   const Checkpoint model(directory.path());
   try {
-    PlanOutput(model.config(), {}, PlanRanks(model.config(), {.manual_rank = 8}), 6, {});
+    PlanOutput(model.config(), {}, PlanRanks(model.config(), {.manual_rank = 8}), {8, 5}, {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArguments);
+    EXPECT_EQ(error.message(), "--head-bits: expected 16, 8, 6 or 4, found 5");
   }
 }
 
@@ -128,7 +131,7 @@ TEST(OutputPlanTest, SevenBillionAtATenthOfABit) {
     const ModelConfig config = ParseModelConfig(files, name);
     const RankPlan ranks = PlanRanks(config, {.target_bpw = 0.1});
     EXPECT_LE(ranks.body_bpw, 0.1);
-    const OutputPlan plan = PlanOutput(config, files, ranks, 8, {});
+    const OutputPlan plan = PlanOutput(config, files, ranks, {8, 8}, {});
     const double ratio =
         static_cast<double>(plan.original_fp16_bytes) / static_cast<double>(plan.file_bytes);
     EXPECT_GE(ratio, 25.0) << name;

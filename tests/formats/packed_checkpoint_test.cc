@@ -127,8 +127,8 @@ TEST(PackedImportTest, KeepsEverythingElse) {
   options.model.tokenizer_from = fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32";
   options.model.vocab_size = 512;
   WritePackedModel(directory / "model", options);
-  const LittleBitFile file =
-      Import(directory / "model", directory / "out", {.embedding_bits = 16, .source_name = "a/b"});
+  const LittleBitFile file = Import(directory / "model", directory / "out",
+                                    {.table_bits = {16, 16}, .source_name = "a/b"});
   EXPECT_EQ(file.files(), ReadModelFiles(directory / "model"));
   EXPECT_TRUE(file.files().contains("tokenizer.model"));
 
@@ -152,16 +152,16 @@ TEST(PackedImportTest, KeepsEverythingElse) {
   EXPECT_EQ(metadata.target_bpw, 0);
   EXPECT_EQ(metadata.original_parameters, original.parameter_count());
   EXPECT_EQ(metadata.original_fp16_bytes, original.fp16_bytes());
-  EXPECT_EQ(metadata.embedding_bits, 16);
+  EXPECT_EQ(metadata.table_bits, (TableBits{16, 16}));
 }
 
 TEST(PackedImportTest, TablesAreGrouped) {
-  for (const int bits : {8, 4}) {
+  for (const int bits : {8, 6, 4}) {
     const TemporaryDirectory directory;
     WritePackedModel(directory / "model", {});
     const LittleBitFile file =
-        Import(directory / "model", directory / "out", {.embedding_bits = bits});
-    EXPECT_EQ(file.metadata().embedding_bits, bits);
+        Import(directory / "model", directory / "out", {.table_bits = {bits, bits}});
+    EXPECT_EQ(file.metadata().table_bits, (TableBits{bits, bits}));
     EXPECT_EQ(file.metadata().source_model, "model");
     testing::WriteTinyCheckpoint(directory / "dense", PackedModelOptions{}.model);
     const Checkpoint original(directory / "dense");

@@ -361,7 +361,7 @@ TEST(PackedRefusalTest, NotAModel) {
   ExpectRefused(directory / "none", directory / "out", ErrorCode::kModelNotFound, "found neither");
   WritePackedModel(directory / "model", {});
   ExpectRefused(directory / "model", directory / "out", ErrorCode::kInvalidArguments,
-                "expected 16, 8 or 4, found 5", {.embedding_bits = 5});
+                "expected 16, 8, 6 or 4, found 5", {.table_bits = {5, 5}});
   fs::remove(directory / "model" / "config.json");
   ExpectRefused(directory / "model", directory / "out", ErrorCode::kModelNotFound,
                 "expected config.json, found none");

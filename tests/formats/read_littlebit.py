@@ -69,7 +69,7 @@ def read_directory(file):
     magic, version, file_bytes, offset, size, checksum, count, flags, reserved, header_checksum = struct.unpack_from(
         "<4sI4Q2I2Q", file)
     expect("magic", b"LTBT", magic)
-    expect("version", 1, version)
+    expect("version", True, version in (1, 2))
     expect("header checksum", xxh64(file[:56]), header_checksum)
     expect("file size", len(file), file_bytes)
     expect("flags and reserved", (0, 0), (flags, reserved))
@@ -105,20 +105,24 @@ def dense_values(entry):
 
 def grouped_values(entry):
     rows, cols = entry["shape"]
-    group = {8: 64, 4: 32}[entry["bits"]]
+    bits = entry["bits"]
+    group = {8: 64, 6: 64, 4: 32}[bits]
     groups = -(-cols // group)
-    code_bytes = align(cols if entry["bits"] == 8 else -(-cols // 2), 2)
+    code_bytes = align(-(-bits * cols // 8), 2)
     row_bytes = code_bytes + 2 * groups
     expect(entry["name"] + ": bytes", rows * row_bytes, len(entry["data"]))
     values = []
     for row in range(rows):
         data = entry["data"][row * row_bytes:(row + 1) * row_bytes]
         scales = struct.unpack_from(f"<{groups}e", data, code_bytes)
+        stream = int.from_bytes(data[:code_bytes], "little")
+        expect(entry["name"] + ": bits behind the codes", 0, stream >> (bits * cols))
         for col in range(cols):
-            if entry["bits"] == 8:
-                code = struct.unpack_from("b", data, col)[0]
+            stored = stream >> (bits * col) & ((1 << bits) - 1)
+            if bits == 8:
+                code = stored - 256 if stored > 127 else stored
             else:
-                code = (data[col // 2] >> (4 * (col % 2)) & 15) - 8
+                code = stored - (1 << (bits - 1))
             values.append(scales[col // group] * code)
     return values
 

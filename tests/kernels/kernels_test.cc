@@ -182,11 +182,14 @@ TEST_P(KernelsTest, DenseAtEveryWidthAndType) {
 
 TEST_P(KernelsTest, GroupDotAtEveryWidth) {
   constexpr int64_t kRows = 3;
-  for (const int bits : {8, 4}) {
-    const int64_t group = bits == 8 ? 64 : 32;
+  const auto dot = [](const KernelTable& table, int bits) {
+    return bits == 8 ? table.group_dot8 : bits == 6 ? table.group_dot6 : table.group_dot4;
+  };
+  for (const int bits : {8, 6, 4}) {
+    const int64_t group = bits == 4 ? 32 : 64;
     for (int64_t cols = 1; cols <= kMaxLength; ++cols) {
       const int64_t groups = (cols + group - 1) / group;
-      const int64_t code_bytes = ((bits == 8 ? cols : (cols + 1) / 2) + 1) / 2 * 2;
+      const int64_t code_bytes = ((bits * cols + 7) / 8 + 1) / 2 * 2;
       const int64_t row_bytes = code_bytes + 2 * groups;
       auto bytes = Bytes(kRows * row_bytes);
       for (int64_t i = 0; i < kRows; ++i) {
@@ -196,17 +199,19 @@ TEST_P(KernelsTest, GroupDotAtEveryWidth) {
       const auto* w = reinterpret_cast<const std::byte*>(bytes.data());
       const auto x = Floats(cols);
       std::vector<float> expected(kRows), found(kRows);
-      (bits == 8 ? law().group_dot8 : law().group_dot4)(w, row_bytes, cols, x.data(), 0, kRows,
-                                                        expected.data());
-      (bits == 8 ? kernels().group_dot8 : kernels().group_dot4)(w, row_bytes, cols, x.data(), 0,
-                                                                kRows, found.data());
+      dot(law(), bits)(w, row_bytes, cols, x.data(), 0, kRows, expected.data());
+      dot(kernels(), bits)(w, row_bytes, cols, x.data(), 0, kRows, found.data());
       for (int64_t i = 0; i < kRows; ++i) {
         double magnitude = 0, exact = 0;
         for (int64_t j = 0; j < cols; ++j) {
           uint16_t half;
           std::memcpy(&half, bytes.data() + i * row_bytes + code_bytes + j / group * 2, 2);
-          const int byte = bytes[i * row_bytes + (bits == 8 ? j : j / 2)];
-          const int code = bits == 8 ? static_cast<int8_t>(byte) : (byte >> (j % 2 * 4) & 15) - 8;
+          int code = 0;  // bit by bit
+          for (int b = 0; b < bits; ++b) {
+            const int64_t bit = bits * j + b;
+            code |= (bytes[i * row_bytes + bit / 8] >> (bit % 8) & 1) << b;
+          }
+          code = bits == 8 ? static_cast<int8_t>(code) : code - (1 << (bits - 1));
           const double product = static_cast<double>(HalfToFloat(half)) * code * x[j];
           exact += product;
           magnitude += std::fabs(product);

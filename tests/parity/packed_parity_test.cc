@@ -35,7 +35,7 @@ TEST(PackedParityTest, LogitsEqualThoseOfTransformers) {
     }
     std::vector<std::string> warnings;
     const fs::path imported = directory / "imported.littlebit";
-    ImportPackedCheckpoint(directory / "model", imported, {.embedding_bits = 16}, warnings);
+    ImportPackedCheckpoint(directory / "model", imported, {.table_bits = {16, 16}}, warnings);
     EXPECT_TRUE(warnings.empty());
 
     const auto tokens = ReadArray<int32_t>(golden / "tokens.i32");

@@ -122,7 +122,7 @@ CompressedPair WriteCompressedPair(const std::filesystem::path& source,
   metadata.manual_rank = rank;
   metadata.original_parameters = checkpoint.parameter_count();
   metadata.original_fp16_bytes = checkpoint.fp16_bytes();
-  metadata.embedding_bits = embedding_bits;
+  metadata.table_bits = {embedding_bits, embedding_bits};
   writer.Finish(metadata);
   WriteSafetensors(pair.dense / "model.safetensors", dense);
   return pair;

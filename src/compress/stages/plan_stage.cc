@@ -66,6 +66,13 @@ std::vector<LossCurve> MeasureCurves(RunContext& run) {
   return curves;
 }
 
+// A target of the whole file has become the ranks that it leaves to the body.
+RankOptions Budget(const RunContext& run) {
+  RankOptions budget = run.options.rank;
+  if (run.options.budget_scope == BudgetScope::kFile) budget.target_bpw = run.plan.body_bpw;
+  return budget;
+}
+
 // ---- What the checkpoint keeps: statistics and ranks ----
 
 std::string InputName(size_t i) { return fmt::format("input{}", i); }
@@ -128,7 +135,7 @@ void Plan(RunContext& run) {
   if (!LoadPlan(run)) {
     Calibrate(run);
     if (run.options.allocation == Allocation::kAuto && run.options.rank.manual_rank == 0) {
-      run.plan = AllocateRanks(run.checkpoint.config(), run.options.rank, MeasureCurves(run));
+      run.plan = AllocateRanks(run.checkpoint.config(), Budget(run), MeasureCurves(run));
     }
     if (run.store) SavePlan(run);
   }

@@ -27,7 +27,7 @@ std::unique_ptr<Student> MakeStudent(RunContext& run, const Teacher& teacher) {
   for (LayerState& layer : run.layers) factors.push_back(std::exchange(layer.factors, {}));
   return std::make_unique<Student>(
       run.checkpoint.config(), std::move(factors),
-      StoredFrame(run.checkpoint, teacher.frame, run.options.embedding_bits, run.device.device),
+      StoredFrame(run.checkpoint, teacher.frame, run.table_bits, run.device.device),
       run.device.device);
 }
 

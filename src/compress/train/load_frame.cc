@@ -77,14 +77,15 @@ Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device
 }
 
 FrameWeights StoredFrame(const Checkpoint& checkpoint, const FrameWeights& teacher,
-                         int embedding_bits, at::Device device) {
+                         const TableBits& table_bits, at::Device device) {
   FrameWeights frame = teacher;
-  if (embedding_bits == 16) return frame;
-  const auto stored = [&](const char* name) {
-    return StoredTableValues(checkpoint.Get(name), embedding_bits).to(device);
+  const auto store = [&](const char* name, int bits, at::Tensor& table) {
+    if (bits != 16) table = StoredTableValues(checkpoint.Get(name), bits).to(device);
   };
-  frame.embedding = stored(kEmbeddingName);
-  frame.head = checkpoint.config().tie_word_embeddings ? frame.embedding : stored(kHeadName);
+  const bool tied = checkpoint.config().tie_word_embeddings;
+  store(kEmbeddingName, table_bits.embedding, frame.embedding);
+  if (tied) frame.head = frame.embedding;
+  if (!tied) store(kHeadName, table_bits.head, frame.head);
   return frame;
 }
 

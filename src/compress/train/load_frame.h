@@ -6,6 +6,7 @@
 #include "compress/train/trainable_model.h"
 #include "compress/train/trainer.h"
 #include "llmq/checkpoint.h"
+#include "llmq/group_quant.h"
 
 namespace llmq {
 
@@ -16,9 +17,9 @@ Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device);
 Teacher LoadTables(const Checkpoint& checkpoint, at::Device device);  // embedding, head, last norm
 Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device);
 
-// The teacher's frame with embedding and head in `embedding_bits` (16: shared with the teacher).
+// The teacher's frame with embedding and head in `table_bits` (16: shared with the teacher).
 FrameWeights StoredFrame(const Checkpoint& checkpoint, const FrameWeights& teacher,
-                         int embedding_bits, at::Device device);
+                         const TableBits& table_bits, at::Device device);
 
 }  // namespace llmq
 
