@@ -55,6 +55,7 @@ struct TrainOptions {
   double hidden_weight = 1.0;
   double warmup_share = 0.02;
   Surrogate surrogate = Surrogate::kSmoothSign;
+  bool tables = false;  // embedding and head too; stored in their bits afterwards
 };
 
 struct CompressOptions {

@@ -16,7 +16,8 @@
 namespace llmq {
 
 // What a matrix adds to the model's loss at some ranks (the sum over its paths), in a unit that all
-// matrices share. Between and beyond the measured ranks: a power law, loss ~ rank^-beta, through the two nearest.
+// matrices share. Between and beyond the measured ranks: a power law, loss ~ rank^-beta, through
+// the two nearest.
 struct LossCurve {
   std::vector<int64_t> ranks;  // increasing, at least two, > 0
   std::vector<double> losses;  // of the same length, >= 0

@@ -43,13 +43,10 @@ void CheckBpw(double bpw, const CompressEnvironment& environment) {
   }
 }
 
-void CheckTraining(const TrainOptions& train) {
-  if (train.tokens < 0) ThrowRange("--train-tokens", "0 or more", train.tokens);
-  if (!(train.learning_rate > 0 && train.learning_rate <= 1)) {
-    ThrowRange("--train-lr", "a number above 0 and at most 1", train.learning_rate);
-  }
-  if (train.batch_sequences < 1 || train.batch_sequences > 4096) {
-    ThrowRange("--train-batch", "1 to 4096 sequences", train.batch_sequences);
+void CheckTraining(const CompressArguments& arguments) {
+  if (arguments.train_tokens < 0) ThrowRange("--train-tokens", "0 or more", arguments.train_tokens);
+  if (arguments.train_batch < 1 || arguments.train_batch > 4096) {
+    ThrowRange("--train-batch", "1 to 4096 sequences", arguments.train_batch);
   }
 }
 
@@ -125,10 +122,8 @@ void CheckCompressValues(const CompressArguments& arguments,
     ThrowRange("--quality-threshold", "a positive percentage", *threshold);
   }
   CheckSampleCount(arguments.text.samples);
-  CheckTraining(arguments.train);
-  if (!(arguments.kv_rank_factor >= 0 && arguments.kv_rank_factor <= 64)) {
-    ThrowRange("--kv-rank-factor", "0 (automatic) to 64", arguments.kv_rank_factor);
-  }
+  CheckTraining(arguments);
+  CheckRecipeValues(arguments.recipe);
   if (arguments.threads < 0 || arguments.threads > 4096) {
     ThrowRange("--threads", "0 (one per core) to 4096", arguments.threads);
   }
@@ -139,7 +134,7 @@ void CheckCompressValues(const CompressArguments& arguments,
     ThrowRange("--output-name", "a file name without '/'", "'" + arguments.output_name + "'",
                "Name the directory with --output-dir");
   }
-  if (arguments.train.tokens > 0 && !arguments.text.calibration_data.empty() &&
+  if (arguments.train_tokens > 0 && !arguments.text.calibration_data.empty() &&
       SameFile(arguments.text.calibration_data, arguments.text.held_out_data)) {
     throw Error(
         ErrorCode::kInvalidArguments,
@@ -219,6 +214,14 @@ void CheckDiskSpace(const fs::path& directory, uint64_t bytes) {
               "Free disk space or choose another --output-dir");
 }
 
+RankOptions WantedRanks(const CompressArguments& arguments) {
+  CompressOptions options;
+  options.rank.target_bpw = arguments.target_bpw;
+  options.rank.manual_rank = arguments.rank.value_or(0);
+  ApplyRecipeArguments(arguments.recipe, options);
+  return options.rank;
+}
+
 CompressOptions MakeCompressOptions(const CompressArguments& arguments,
                                     const CompressEnvironment& environment) {
   CompressOptions options;
@@ -227,13 +230,12 @@ CompressOptions MakeCompressOptions(const CompressArguments& arguments,
   options.output = OutputPath(arguments);
   options.rank.target_bpw = arguments.target_bpw;
   options.rank.manual_rank = arguments.rank.value_or(0);
-  options.rank.residual = arguments.residual;
-  options.rank.kv_rank_factor = arguments.kv_rank_factor;
-  options.init = arguments.init;
+  ApplyRecipeArguments(arguments.recipe, options);
   options.svd_precision = environment.precision;
   options.budget_scope = arguments.budget_scope;
   options.table_bits = WantedTableBits(arguments);
-  options.train = arguments.train;
+  options.train.tokens = arguments.train_tokens;
+  options.train.batch_sequences = arguments.train_batch;
   options.device = arguments.device;
   options.threads = arguments.threads;
   options.seed = arguments.seed;

@@ -12,6 +12,7 @@
 
 #include "cli/environment.h"
 #include "cli/gguf_options.h"
+#include "cli/recipe_options.h"
 #include "cli/text_choice.h"
 #include "llmq/compress.h"
 
@@ -31,14 +32,12 @@ struct CompressArguments {
   std::string checkpoint_dir;  // empty: from the environment
   std::string resume;          // empty: a fresh run
   bool skip_validation = false;
-  std::string recipe = "littlebit";
-  InitMethod init = InitMethod::kDualSvid;
-  Residual residual = Residual::kAuto;
-  double kv_rank_factor = 0;
+  RecipeArguments recipe;
   BudgetScope budget_scope = BudgetScope::kBody;
   std::string embedding_bits = "8";
   std::string head_bits;  // empty: as embedding_bits
-  TrainOptions train;
+  int64_t train_tokens = TrainOptions().tokens;
+  int64_t train_batch = TrainOptions().batch_sequences;
   std::string device = "auto";
   uint64_t seed = 0;
   int threads = 0;
@@ -71,6 +70,9 @@ void CheckDiskSpace(const std::filesystem::path& directory, uint64_t bytes);
 
 // --calibration-samples, shared with validate. Throws Error{kInvalidArguments}.
 void CheckSampleCount(int64_t samples);
+
+// What the ranks follow from.
+RankOptions WantedRanks(const CompressArguments& arguments);
 
 // Options of Compress() from the arguments, after all checks; without the training text.
 CompressOptions MakeCompressOptions(const CompressArguments& arguments,

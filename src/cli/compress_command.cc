@@ -203,29 +203,7 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("--held-out-data", a.text.held_out_data,
                  "Text to measure with (part of the calibration data if not set)")
       ->type_name("PATH");
-  app.add_option("--recipe", a.recipe, "How to compress: littlebit")
-      ->type_name("TEXT")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"littlebit"}).description(""));
-  app.add_option("--init", a.init, "Factorization before training: dual-svid, itq, admm")
-      ->type_name("TEXT")
-      ->default_str("dual-svid")
-      ->transform(CLI::CheckedTransformer(
-                      std::map<std::string, InitMethod>{{"dual-svid", InitMethod::kDualSvid},
-                                                        {"itq", InitMethod::kItq},
-                                                        {"admm", InitMethod::kAdmm}})
-                      .description(""));
-  app.add_option("--residual", a.residual, "Second, residual path: auto, on, off")
-      ->type_name("TEXT")
-      ->default_str("auto")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Residual>{{"auto", Residual::kAuto},
-                                                                          {"on", Residual::kOn},
-                                                                          {"off", Residual::kOff}})
-                      .description(""));
-  app.add_option("--kv-rank-factor", a.kv_rank_factor,
-                 "Ranks of K and V times this (0: 4 for grouped-query models)")
-      ->type_name("FLOAT")
-      ->capture_default_str();
+  AddRecipeOptions(app, a.recipe);
   app.add_option("--budget-scope", a.budget_scope,
                  "What the target BPW counts: body (the matrices), file (every byte)")
       ->type_name("TEXT")
@@ -247,24 +225,13 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
 }
 
 void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("--train-tokens", a.train.tokens,
+  app.add_option("--train-tokens", a.train_tokens,
                  "Tokens to train on after factorization (0: none)")
       ->type_name("INT")
       ->capture_default_str();
-  app.add_option("--train-lr", a.train.learning_rate, "Peak learning rate")
-      ->type_name("FLOAT")
-      ->capture_default_str();
-  app.add_option("--train-batch", a.train.batch_sequences, "Sequences per training step")
+  app.add_option("--train-batch", a.train_batch, "Sequences per training step")
       ->type_name("INT")
       ->capture_default_str();
-  app.add_option("--surrogate", a.train.surrogate,
-                 "Gradient of the sign: smooth-sign, straight-through")
-      ->type_name("TEXT")
-      ->default_str("smooth-sign")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Surrogate>{
-                                              {"smooth-sign", Surrogate::kSmoothSign},
-                                              {"straight-through", Surrogate::kStraightThrough}})
-                      .description(""));
 }
 
 void AddRunOptions(CLI::App& app, CompressArguments& a) {

@@ -18,10 +18,7 @@ namespace {
 CompressPlan Plan(const CompressArguments& arguments, ModelConfig config, const ModelFiles& files,
                   std::span<const TensorView> tensors) {
   FilePlan plan = PlanFile(config, files, tensors,
-                           {.rank = {.target_bpw = arguments.target_bpw,
-                                     .manual_rank = arguments.rank.value_or(0),
-                                     .residual = arguments.residual,
-                                     .kv_rank_factor = arguments.kv_rank_factor},
+                           {.rank = WantedRanks(arguments),
                             .scope = arguments.budget_scope,
                             .table_bits = WantedTableBits(arguments)});
   return {std::move(config), plan.table_bits, std::move(plan.ranks), std::move(plan.output)};

@@ -101,6 +101,8 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
   const bool passed =
       outcome.quality &&
       (!arguments.quality_threshold || outcome.quality->delta_pct <= *arguments.quality_threshold);
+  CompressOptions steps;  // what the recipe came to
+  ApplyRecipeArguments(arguments.recipe, steps);
   Json json = {
       {"status", "success"},
       {"output_path", OutputPath(arguments).string()},
@@ -116,8 +118,10 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
       {"original_size_bytes", report.original_fp16_bytes},
       {"original_parameters", report.original_parameters},
       {"compressed_size_bytes", report.file_bytes},
-      {"recipe", arguments.recipe},
-      {"init", InitMethodName(arguments.init)},
+      {"recipe", steps.recipe},
+      {"init", InitMethodName(steps.init)},
+      {"importance", ImportanceModeName(steps.importance)},
+      {"allocation", steps.allocation == Allocation::kAuto ? "auto" : "uniform"},
       {"paths", report.plan.paths},
       {"budget_scope", BudgetScopeName(arguments.budget_scope)},
       {"embedding_bits", report.table_bits.embedding},
@@ -132,7 +136,10 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
        {{"tokens", report.trained_tokens},
         {"first_loss", report.first_loss},
         {"last_loss", report.last_loss},
+        {"learning_rate", steps.train.learning_rate},
+        {"tables", steps.train.tables},
         {"seconds", report.train_seconds},
+        {"calibrate_seconds", report.calibrate_seconds},
         {"factorize_seconds", report.factorize_seconds}}}};
   if (arguments.quality_threshold) json["quality_search"] = SearchJson(arguments, outcome.tries);
   json["layers"] = Json::array();

@@ -2,9 +2,9 @@
 //
 // Before: pipeline opens it for a fingerprint. After: pipeline keeps layers and training state in
 // it and removes it after success. Directory: <checkpoint_dir>/<output stem>-<fingerprint>/ with
-// manifest.json (the fingerprint in words), lock, one for the statistics and ranks, one per factorized
-// layer and one for the training state. Every file appears by rename, so a kill at any moment leaves the last complete
-// state.
+// manifest.json (the fingerprint in words), lock, one for the statistics and ranks, one per
+// factorized layer and one for the training state. Every file appears by rename, so a kill at any
+// moment leaves the last complete state.
 #ifndef LLMQ_COMPRESS_CHECKPOINT_STORE_H_
 #define LLMQ_COMPRESS_CHECKPOINT_STORE_H_
 

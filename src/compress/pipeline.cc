@@ -1,8 +1,8 @@
 // Plan, factorize, train, write: the order of work, the checks before it, and what is reported.
 //
 // Before: the command has checked its options and loaded the training text. After: a .littlebit
-// file and a CompressReport. The stages are in stages/, the arithmetic in calibrate/, factorize/ and
-// train/.
+// file and a CompressReport. The stages are in stages/, the arithmetic in calibrate/, factorize/
+// and train/.
 #include "compress/pipeline.h"
 
 #include <fmt/core.h>
@@ -50,11 +50,11 @@ void ExpectDisk(const std::filesystem::path& directory, uint64_t needed) {
   EnsureWritableDirectory(directory);
   const uint64_t found = FreeDiskBytes(directory);
   if (needed <= found) return;
-  throw Error(ErrorCode::kGeneral,
-              fmt::format("{}: expected {:.2f} GB of free disk space, found {:.2f} GB",
-                          directory.string(), static_cast<double>(needed) / 1e9,
-                          static_cast<double>(found) / 1e9),
-              "Free disk space, choose another directory, or use --no-checkpoints");
+  throw Error(
+      ErrorCode::kGeneral,
+      fmt::format("{}: expected {:.2f} GB of free disk space, found {:.2f} GB", directory.string(),
+                  static_cast<double>(needed) / 1e9, static_cast<double>(found) / 1e9),
+      "Free disk space, choose another directory, or use --no-checkpoints");
 }
 
 void CheckDisk(const RunContext& run) {
@@ -115,12 +115,11 @@ LittleBitMetadata Metadata(const RunContext& run) {
 }
 
 void Write(RunContext& run) {
-  const ExportSource source{
-      .layer = [&](const std::string& linear) { return Packed(run, linear); },
-      .trained =
-          [&](const std::string& name) {
-            return run.student ? run.student->Find(name) : at::Tensor();
-          }};
+  const ExportSource source{.layer = [&](const std::string& linear) { return Packed(run, linear); },
+                            .trained =
+                                [&](const std::string& name) {
+                                  return run.student ? run.student->Find(name) : at::Tensor();
+                                }};
   run.observer.BeginStage("Writing", static_cast<int64_t>(run.output_plan.sections.size()), 0,
                           "sections");
   ExportModel(run.options.output, run.output_plan, run.checkpoint, source, Metadata(run),
@@ -135,10 +134,9 @@ RunContext Open(const CompressOptions& options, CompressObserver& observer) {
   DeviceChoice device = ChooseDevice(options.device);
   const int workers = device.device.is_cuda() ? 1 : ResolveThreadCount(options.threads);
   Checkpoint checkpoint(options.model);
-  FilePlan plan = PlanFile(checkpoint.config(), checkpoint.files(), checkpoint.tensors(),
-                           {.rank = options.rank,
-                            .scope = options.budget_scope,
-                            .table_bits = options.table_bits});
+  FilePlan plan = PlanFile(
+      checkpoint.config(), checkpoint.files(), checkpoint.tensors(),
+      {.rank = options.rank, .scope = options.budget_scope, .table_bits = options.table_bits});
   return {.options = options,
           .observer = observer,
           .device = std::move(device),
@@ -158,9 +156,9 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
                             run.workers.size() == 1 ? "" : "s"));
   CheckDisk(run);
   if (!options.checkpoint_dir.empty()) {
-    run.store.emplace(
-        options.checkpoint_dir, options.output.stem().string(),
-        MakeFingerprint(options, run.checkpoint, run.plan, run.device.device), options.resume);
+    run.store.emplace(options.checkpoint_dir, options.output.stem().string(),
+                      MakeFingerprint(options, run.checkpoint, run.plan, run.device.device),
+                      options.resume);
   }
   if (run.trains() || run.calibrates()) PrepareText(run);
   Plan(run);

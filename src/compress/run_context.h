@@ -1,8 +1,8 @@
 // What all stages of one compression share: what was asked, what is being compressed, and how far
 // it has come.
 //
-// Before: pipeline opens it. After: stages/ read and fill it in their order: plan, factorize, train;
-// pipeline writes the file from it.
+// Before: pipeline opens it. After: stages/ read and fill it in their order: plan, factorize,
+// train; pipeline writes the file from it.
 #ifndef LLMQ_COMPRESS_RUN_CONTEXT_H_
 #define LLMQ_COMPRESS_RUN_CONTEXT_H_
 
@@ -30,12 +30,12 @@ struct RunContext {
   DeviceChoice device;
   Checkpoint checkpoint;
   WorkerPool workers;
-  std::optional<CheckpointStore> store;  // none: checkpoints are off
-  RankPlan plan;                         // uniform until the plan stage has allocated
-  TableBits table_bits;                  // chosen, if the options left it open
-  OutputPlan output_plan;                // follows from the two
-  TrainOptions train;                    // with a sequence length once the text is prepared
-  std::vector<int32_t> tokens;           // of the training text
+  std::optional<CheckpointStore> store;       // none: checkpoints are off
+  RankPlan plan;                              // uniform until the plan stage has allocated
+  TableBits table_bits;                       // chosen, if the options left it open
+  OutputPlan output_plan;                     // follows from the two
+  TrainOptions train;                         // with a sequence length once the text is prepared
+  std::vector<int32_t> tokens;                // of the training text
   std::vector<ChannelStatistics> statistics;  // per linear; empty: not measured
   std::vector<LayerState> layers;             // per linear; after factorization
   std::unique_ptr<Student> student;           // after training

@@ -47,9 +47,9 @@ class Statistics : public ::testing::Test {
                                         at::make_generator<at::CPUGeneratorImpl>(1), at::kLong);
 };
 
-// The same labels, one sequence after the other, no bfloat16, no blocks. Clipping shortens one token
-// in a hundred: of 32, the longest to just below the second longest's length, so it is applied here
-// by its definition.
+// The same labels, one sequence after the other, no bfloat16, no blocks. Clipping shortens one
+// token in a hundred: of 32, the longest to just below the second longest's length, so it is
+// applied here by its definition.
 TEST_F(Statistics, EqualThoseOfTheWholeModelsDerivatives) {
   const std::vector<ChannelStatistics> found = Collect(2);
   const Teacher teacher = LoadTeacher(checkpoint, at::kCPU);
@@ -60,8 +60,9 @@ TEST_F(Statistics, EqualThoseOfTheWholeModelsDerivatives) {
     frame.embedding = frame.embedding.clone().requires_grad_(true);
     const ForwardResult result = model.Forward(frame, recorder, tokens.narrow(0, i, 1));
     const at::Tensor p = at::softmax(result.logits[0], -1);
-    const at::Tensor labels = at::multinomial(
-        p.detach(), 1, false, at::make_generator<at::CPUGeneratorImpl>(kSeed + static_cast<uint64_t>(i)));
+    const at::Tensor labels =
+        at::multinomial(p.detach(), 1, false,
+                        at::make_generator<at::CPUGeneratorImpl>(kSeed + static_cast<uint64_t>(i)));
     const at::Tensor loss = -p.gather(1, labels).log().sum();
     const auto gradients = torch::autograd::grad({loss}, recorder.out);
     for (size_t k = 0; k < found.size(); ++k) {
@@ -102,9 +103,8 @@ TEST_F(Statistics, WithoutGradientsHaveTheSameInputsAndNoMore) {
 TEST_F(Statistics, StopWhenAsked) {
   WorkerPool workers(1);
   int64_t calls = 0;
-  const auto stopped =
-      CollectStatistics(checkpoint, model, tokens, {true, kSeed, at::kCPU}, workers,
-                        [&](int64_t done) { return ++calls, done < 2; });
+  const auto stopped = CollectStatistics(checkpoint, model, tokens, {true, kSeed, at::kCPU},
+                                         workers, [&](int64_t done) { return ++calls, done < 2; });
   EXPECT_TRUE(stopped.empty());
   EXPECT_EQ(calls, 2);
 }

@@ -70,9 +70,9 @@ TEST(AllocateRanks, ReachesTheClosedFormOptimum) {
       AllocateRanks(config, {.target_bpw = 0.5, .residual = Residual::kOff}, curves);
   const auto want = [&](size_t i) {
     const LinearSpec& linear = plan.layers[i].linear;
-    return std::pow((1.0 + static_cast<double>(i)) /
-                        static_cast<double>(linear.d_out + linear.d_in + 16),
-                    1 / (1 + beta));
+    return std::pow(
+        (1.0 + static_cast<double>(i)) / static_cast<double>(linear.d_out + linear.d_in + 16),
+        1 / (1 + beta));
   };
   for (size_t i = 1; i < curves.size(); ++i) {
     const double got = static_cast<double>(plan.layers[i].shape.rank) /
@@ -85,8 +85,7 @@ TEST(AllocateRanks, SpendsTheTargetAndNeverMore) {
   const ModelConfig config = TwoBlocks();
   const std::vector<LossCurve> curves = Curves(config, 0.5);
   for (const double bpw : {0.15, 0.3, 0.55, 1.0, 1.5}) {
-    const RankOptions options{
-        .target_bpw = bpw, .residual = Residual::kOff, .kv_rank_factor = 1};
+    const RankOptions options{.target_bpw = bpw, .residual = Residual::kOff, .kv_rank_factor = 1};
     const RankPlan plan = AllocateRanks(config, options, curves);
     EXPECT_LE(plan.body_bpw, bpw);
     EXPECT_GE(plan.body_bpw, 0.995 * bpw);

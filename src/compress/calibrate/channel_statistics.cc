@@ -1,6 +1,5 @@
 #include "compress/calibrate/channel_statistics.h"
 
-
 #include "compress/train/load_frame.h"
 
 namespace llmq {
@@ -38,7 +37,7 @@ at::Tensor SumOfSquares(const at::Tensor& rows) {  // [1, T, d] -> [d] f64
   return rows.flatten(0, 1).square().sum(0, false, at::kDouble);
 }
 
-at::Tensor Clipped(const at::Tensor& gradient) {                    // [1, T, d]
+at::Tensor Clipped(const at::Tensor& gradient) {                      // [1, T, d]
   const at::Tensor norms = gradient.norm(2, {-1}, /*keepdim=*/true);  // [1, T, 1]
   const at::Tensor limit = norms.flatten().quantile(kClippedAbove);
   return gradient * (limit / norms.clamp_min(1e-30)).clamp_max(1);
@@ -90,7 +89,7 @@ class Collector {
 
   // The sum of the sequences' sums, always from the first to the last, over the tokens.
   void Store(const std::vector<Sums>& of_sequences, int64_t layer,
-             at::Tensor ChannelStatistics::* member) {
+             at::Tensor ChannelStatistics::*member) {
     for (size_t p = 0; p < kNumProjections; ++p) {
       at::Tensor sum = at::zeros_like(of_sequences.front()[p]);
       for (const Sums& sums : of_sequences) sum.add_(sums[p]);
@@ -120,7 +119,8 @@ class Collector {
   void Differentiate(const FrameWeights& frame) {
     workers_.Run(sequences_, [&](int64_t i) {
       const at::Tensor x = Sequence(activations_, i).requires_grad_(true);
-      const at::Tensor log_p = at::log_softmax(model_.Logits(frame, x).flatten(0, 1), -1);  // [T, V]
+      const at::Tensor log_p =
+          at::log_softmax(model_.Logits(frame, x).flatten(0, 1), -1);  // [T, V]
       at::Generator generator =
           at::make_generator<at::CPUGeneratorImpl>(settings_.seed + static_cast<uint64_t>(i));
       const at::Tensor labels =

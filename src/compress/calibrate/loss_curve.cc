@@ -16,7 +16,8 @@ constexpr int kSweeps = 1;
 
 // 1/2 sum_ij g_i^2 E_ij^2 x_j^2; without gradients every output counts the same.
 double SecondOrderLoss(const at::Tensor& error, const ChannelStatistics& statistics) {
-  const at::Tensor of_rows = at::mv(error.square(), statistics.input.to(error.device()));  // [d_out]
+  const at::Tensor of_rows =
+      at::mv(error.square(), statistics.input.to(error.device()));  // [d_out]
   if (!statistics.gradient.defined()) return 0.5 * of_rows.sum(at::kDouble).item<double>();
   return 0.5 * at::dot(of_rows, statistics.gradient.to(error.device())).item<double>();
 }
@@ -47,8 +48,7 @@ LossCurve MeasureLossCurve(const TensorView& weight, const ChannelStatistics& st
   for (const int64_t at_rank : Ranks(rank, std::min(weight.shape[0], weight.shape[1]))) {
     const PathFactors path = FactorizePath(matrix, at_rank, settings, {});
     curve.ranks.push_back(at_rank);
-    curve.losses.push_back(
-        SecondOrderLoss(matrix - Reconstruct({path}).to(device), statistics));
+    curve.losses.push_back(SecondOrderLoss(matrix - Reconstruct({path}).to(device), statistics));
   }
   return curve;
 }

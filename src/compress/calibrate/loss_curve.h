@@ -1,8 +1,9 @@
 // What a matrix costs the model at a given rank, measured by factorizing it in a hurry.
 //
 // Before: channel_statistics. After: llmq/rank_allocation. The loss is the second-order term of the
-// Fisher matrix with diagonal Kronecker factors, half the sum over i, j of g_i^2 x_j^2 (W - W')_ij^2, in
-// nats per token, so that curves of different matrices can be added. It overestimates large errors.
+// Fisher matrix with diagonal Kronecker factors, half the sum over i, j of g_i^2 x_j^2 (W -
+// W')_ij^2, in nats per token, so that curves of different matrices can be added. It overestimates
+// large errors.
 #ifndef LLMQ_COMPRESS_CALIBRATE_LOSS_CURVE_H_
 #define LLMQ_COMPRESS_CALIBRATE_LOSS_CURVE_H_
 

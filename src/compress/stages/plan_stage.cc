@@ -25,8 +25,7 @@ at::Tensor CalibrationTokens(const RunContext& run) {
 
 void Calibrate(RunContext& run) {
   const bool gradients = run.options.importance != ImportanceMode::kForward;
-  const TrainableModel model(run.checkpoint.config(), run.train.sequence_tokens,
-                             run.device.device);
+  const TrainableModel model(run.checkpoint.config(), run.train.sequence_tokens, run.device.device);
   const int64_t passes = model.num_blocks() * (gradients ? 2 : 1);
   run.observer.BeginStage("Calibrating", passes, 0, "blocks");
   run.statistics = CollectStatistics(run.checkpoint, model, CalibrationTokens(run),
@@ -97,8 +96,7 @@ void SavePlan(const RunContext& run) {
 
 at::Tensor ReadFloats(const StateReader& reader, const std::string& name, int64_t size) {
   at::Tensor values = at::empty({size}, at::kFloat);
-  std::memcpy(values.mutable_data_ptr(), reader.Get(name, values.nbytes()).data(),
-              values.nbytes());
+  std::memcpy(values.mutable_data_ptr(), reader.Get(name, values.nbytes()).data(), values.nbytes());
   return values;
 }
 
@@ -114,9 +112,9 @@ bool LoadPlan(RunContext& run) {
     const bool gradients = run.options.importance != ImportanceMode::kForward;
     for (size_t i = 0; i < ranks.size(); ++i) {
       const LittleBitShape& shape = run.plan.layers[i].shape;
-      statistics.push_back({ReadFloats(reader, InputName(i), shape.d_in),
-                            gradients ? ReadFloats(reader, GradientName(i), shape.d_out)
-                                      : at::Tensor()});
+      statistics.push_back(
+          {ReadFloats(reader, InputName(i), shape.d_in),
+           gradients ? ReadFloats(reader, GradientName(i), shape.d_out) : at::Tensor()});
     }
     run.plan = MakeRankPlan(run.checkpoint.config(), run.plan.paths, ranks);
     run.statistics = std::move(statistics);

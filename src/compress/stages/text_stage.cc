@@ -34,8 +34,8 @@ void PrepareText(RunContext& run) {
   ExpectIdsOfTheModel(run);
   run.train = run.options.train;
   if (run.train.sequence_tokens == 0) run.train.sequence_tokens = kDefaultSequenceTokens;
-  run.train.sequence_tokens = std::min({run.train.sequence_tokens, config.max_position,
-                                        static_cast<int64_t>(run.tokens.size())});
+  run.train.sequence_tokens = std::min(
+      {run.train.sequence_tokens, config.max_position, static_cast<int64_t>(run.tokens.size())});
   if (run.train.sequence_tokens < 2) {
     throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("{}: expected at least 2 tokens of training text, found {}",

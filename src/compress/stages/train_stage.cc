@@ -65,8 +65,7 @@ void Train(RunContext& run) {
   const Stopwatch watch;
   const Teacher teacher = LoadTeacher(run.checkpoint, run.device.device);
   run.student = MakeStudent(run, teacher);
-  const TrainableModel model(run.checkpoint.config(), run.train.sequence_tokens,
-                             run.device.device);
+  const TrainableModel model(run.checkpoint.config(), run.train.sequence_tokens, run.device.device);
   DataLoader data(std::move(run.tokens), run.train.sequence_tokens, run.train.batch_sequences,
                   run.options.seed);
   Trainer trainer(model, run.train, teacher, *run.student, data, run.workers);

@@ -1,0 +1,126 @@
+#include "cli/recipe_options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <string_view>
+
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+template <typename T>
+using Choices = std::map<std::string, T>;
+
+const Choices<Recipe> kRecipes = {{"auto", Recipe::kAuto}, {"littlebit", Recipe::kLittleBit}};
+const Choices<InitMethod> kInits = {{"dual-svid", InitMethod::kDualSvid},
+                                    {"itq", InitMethod::kItq},
+                                    {"admm", InitMethod::kAdmm}};
+const Choices<ImportanceMode> kImportances = {{"off", ImportanceMode::kOff},
+                                              {"forward", ImportanceMode::kForward},
+                                              {"full", ImportanceMode::kFull}};
+const Choices<Allocation> kAllocations = {{"uniform", Allocation::kUniform},
+                                          {"auto", Allocation::kAuto}};
+const Choices<Residual> kResiduals = {{"auto", Residual::kAuto},
+                                      {"spare", Residual::kSpare},
+                                      {"on", Residual::kOn},
+                                      {"off", Residual::kOff}};
+const Choices<bool> kSwitch = {{"on", true}, {"off", false}};
+const Choices<Surrogate> kSurrogates = {{"smooth-sign", Surrogate::kSmoothSign},
+                                        {"straight-through", Surrogate::kStraightThrough}};
+
+template <typename Target, typename T>
+CLI::Option* AddChoice(CLI::App& app, const char* name, Target& target, const Choices<T>& choices,
+                       const char* description) {
+  return app.add_option(name, target, description)
+      ->type_name("TEXT")
+      ->transform(CLI::CheckedTransformer(choices).description(""));
+}
+
+template <typename T>
+std::string NameOf(const Choices<T>& choices, T value) {
+  for (const auto& [name, choice] : choices) {
+    if (choice == value) return name;
+  }
+  return "";
+}
+
+[[noreturn]] void ThrowRange(const char* option, const char* expected, double found) {
+  throw Error(ErrorCode::kInvalidArguments,
+              fmt::format("{}: expected {}, found {}", option, expected, found),
+              "Run 'llm-quantize littlebit compress --help'");
+}
+
+// Puts what was asked for in the recipe's place, and says so if it differs.
+class Overrides {
+ public:
+  explicit Overrides(std::string text) : text_(std::move(text)) {}
+
+  template <typename T>
+  void Set(std::string_view step, const std::optional<T>& wanted, const Choices<T>& choices,
+           T& option) {
+    if (!wanted || *wanted == option) return;
+    option = *wanted;
+    text_ += fmt::format(", {} {}", step, NameOf(choices, *wanted));
+  }
+  void Set(std::string_view step, const std::optional<double>& wanted, double& option) {
+    if (!wanted || *wanted == option) return;
+    option = *wanted;
+    text_ += fmt::format(", {} {}", step, *wanted);
+  }
+
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
+  AddChoice(app, "--recipe", a.recipe, kRecipes,
+            "How to compress: auto (what measured best), littlebit (the paper)")
+      ->default_str("auto");
+  AddChoice(app, "--init", a.init, kInits, "Factorization before training: dual-svid, itq, admm");
+  AddChoice(app, "--importance", a.importance, kImportances,
+            "Weigh channels by calibration: off, forward (less memory), full");
+  AddChoice(app, "--allocation", a.allocation, kAllocations,
+            "Bits of the matrices: uniform, auto (as measured)");
+  AddChoice(app, "--residual", a.residual, kResiduals,
+            "Second, residual path: auto, spare (if one is not enough), on, off");
+  app.add_option("--kv-rank-factor", a.kv_rank_factor,
+                 "Ranks of K and V times this if uniform (0: 4 for grouped-query models)")
+      ->type_name("FLOAT");
+  AddChoice(app, "--train-tables", a.train_tables, kSwitch,
+            "Train embedding and head too: on, off");
+  app.add_option("--train-lr", a.learning_rate, "Peak learning rate")->type_name("FLOAT");
+  AddChoice(app, "--surrogate", a.surrogate, kSurrogates,
+            "Gradient of the sign: smooth-sign, straight-through");
+}
+
+void CheckRecipeValues(const RecipeArguments& arguments) {
+  if (const auto rate = arguments.learning_rate; rate && !(*rate > 0 && *rate <= 1)) {
+    ThrowRange("--train-lr", "a number above 0 and at most 1", *rate);
+  }
+  if (const auto factor = arguments.kv_rank_factor; factor && !(*factor >= 0 && *factor <= 64)) {
+    ThrowRange("--kv-rank-factor", "0 (automatic) to 64", *factor);
+  }
+}
+
+void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& options) {
+  ApplyRecipe(arguments.recipe, options);
+  Overrides overrides(RecipeName(arguments.recipe));
+  overrides.Set("init", arguments.init, kInits, options.init);
+  overrides.Set("importance", arguments.importance, kImportances, options.importance);
+  overrides.Set("allocation", arguments.allocation, kAllocations, options.allocation);
+  overrides.Set("residual", arguments.residual, kResiduals, options.rank.residual);
+  overrides.Set("kv rank factor", arguments.kv_rank_factor, options.rank.kv_rank_factor);
+  overrides.Set("tables", arguments.train_tables, kSwitch, options.train.tables);
+  overrides.Set("rate", arguments.learning_rate, options.train.learning_rate);
+  overrides.Set("surrogate", arguments.surrogate, kSurrogates, options.train.surrogate);
+  options.recipe = overrides.text();
+}
+
+}  // namespace llmq
