@@ -158,7 +158,7 @@ TEST_F(PipelineTest, BothSurrogatesAndPrecisionsTrain) {
 
 TEST_F(PipelineTest, StoresTheEmbeddingInTheChosenBits) {
   MakeModel();
-  for (const int bits : {4, 8, 16}) {
+  for (const int bits : {4, 6, 8, 16}) {
     options_.table_bits = {bits, bits};
     (void)Run();
     const LittleBitFile file(options_.output);
@@ -166,6 +166,25 @@ TEST_F(PipelineTest, StoresTheEmbeddingInTheChosenBits) {
     EXPECT_EQ(table->kind, bits == 16 ? StorageKind::kDense : StorageKind::kGroupQuant);
     EXPECT_EQ(table->bits, bits == 16 ? 0 : bits);
   }
+}
+
+TEST_F(PipelineTest, FillsABudgetOfTheWholeFile) {
+  TinyCheckpointOptions model = TinyModelOptions();
+  model.tied = false;
+  MakeModel(model);
+  options_.table_bits = {6, 4};
+  options_.budget_scope = BudgetScope::kFile;
+  options_.rank.target_bpw = 12;  // metadata and directory are most of such a small file
+  const CompressReport report = Run();
+  const LittleBitFile file(options_.output);
+  EXPECT_EQ(report.table_bits, file.metadata().table_bits);
+  EXPECT_EQ(file.metadata().budget_scope, BudgetScope::kFile);
+  EXPECT_EQ(file.metadata().target_bpw, 12);
+  EXPECT_EQ(file.Find(kEmbeddingName)->bits, 6);
+  EXPECT_EQ(file.Find(kHeadName)->bits, 4);
+  EXPECT_EQ(file.file_bytes(), report.file_bytes);
+  EXPECT_LE(8 * static_cast<double>(report.file_bytes),
+            12 * static_cast<double>(report.original_parameters));
 }
 
 TEST_F(PipelineTest, NamesAWeightThatIsNotFinite) {

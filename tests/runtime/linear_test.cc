@@ -82,7 +82,7 @@ TEST_P(CompressedModelTest, EqualsTheDenseModelThatItStandsFor) {
 
 INSTANTIATE_TEST_SUITE_P(EveryIsa, CompressedModelTest,
                          ::testing::Combine(::testing::ValuesIn(kAllIsas), ::testing::Values(1, 2),
-                                            ::testing::Values(8, 4)),
+                                            ::testing::Values(8, 6, 4)),
                          [](const auto& parameter) {
                            return std::string(IsaName(std::get<0>(parameter.param))) + "_" +
                                   std::to_string(std::get<1>(parameter.param)) + "paths_" +
