@@ -55,7 +55,8 @@ struct TrainOptions {
   double hidden_weight = 1.0;
   double warmup_share = 0.02;
   Surrogate surrogate = Surrogate::kSmoothSign;
-  bool tables = false;  // embedding and head too; stored in their bits afterwards
+  // Of scales, norms and biases to that of latents; scales move by this share of their size.
+  double scale_rate = 1;
 };
 
 struct CompressOptions {

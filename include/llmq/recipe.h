@@ -9,7 +9,7 @@ namespace llmq {
 // kLittleBit is the paper (arXiv 2506.13771): Dual-SVID with a residual path, the same bits per
 // weight everywhere but in K and V, then training with SmoothSign; embedding and head stay as they
 // are. kAuto is what measured best (docs/results.md, "Recipes"): bits where they count, LB-ADMM on
-// weighted channels, one path, and embedding and head trained along.
+// weighted channels, one path, and a larger rate for the signs.
 enum class Recipe { kLittleBit, kAuto };
 
 const char* RecipeName(Recipe recipe);

@@ -137,7 +137,6 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
         {"first_loss", report.first_loss},
         {"last_loss", report.last_loss},
         {"learning_rate", steps.train.learning_rate},
-        {"tables", steps.train.tables},
         {"seconds", report.train_seconds},
         {"calibrate_seconds", report.calibrate_seconds},
         {"factorize_seconds", report.factorize_seconds}}}};

@@ -15,9 +15,8 @@ template <typename T>
 using Choices = std::map<std::string, T>;
 
 const Choices<Recipe> kRecipes = {{"auto", Recipe::kAuto}, {"littlebit", Recipe::kLittleBit}};
-const Choices<InitMethod> kInits = {{"dual-svid", InitMethod::kDualSvid},
-                                    {"itq", InitMethod::kItq},
-                                    {"admm", InitMethod::kAdmm}};
+const Choices<InitMethod> kInits = {
+    {"dual-svid", InitMethod::kDualSvid}, {"itq", InitMethod::kItq}, {"admm", InitMethod::kAdmm}};
 const Choices<ImportanceMode> kImportances = {{"off", ImportanceMode::kOff},
                                               {"forward", ImportanceMode::kForward},
                                               {"full", ImportanceMode::kFull}};
@@ -27,7 +26,6 @@ const Choices<Residual> kResiduals = {{"auto", Residual::kAuto},
                                       {"spare", Residual::kSpare},
                                       {"on", Residual::kOn},
                                       {"off", Residual::kOff}};
-const Choices<bool> kSwitch = {{"on", true}, {"off", false}};
 const Choices<Surrogate> kSurrogates = {{"smooth-sign", Surrogate::kSmoothSign},
                                         {"straight-through", Surrogate::kStraightThrough}};
 
@@ -93,8 +91,6 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
   app.add_option("--kv-rank-factor", a.kv_rank_factor,
                  "Ranks of K and V times this if uniform (0: 4 for grouped-query models)")
       ->type_name("FLOAT");
-  AddChoice(app, "--train-tables", a.train_tables, kSwitch,
-            "Train embedding and head too: on, off");
   app.add_option("--train-lr", a.learning_rate, "Peak learning rate")->type_name("FLOAT");
   AddChoice(app, "--surrogate", a.surrogate, kSurrogates,
             "Gradient of the sign: smooth-sign, straight-through");
@@ -117,7 +113,6 @@ void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& opt
   overrides.Set("allocation", arguments.allocation, kAllocations, options.allocation);
   overrides.Set("residual", arguments.residual, kResiduals, options.rank.residual);
   overrides.Set("kv rank factor", arguments.kv_rank_factor, options.rank.kv_rank_factor);
-  overrides.Set("tables", arguments.train_tables, kSwitch, options.train.tables);
   overrides.Set("rate", arguments.learning_rate, options.train.learning_rate);
   overrides.Set("surrogate", arguments.surrogate, kSurrogates, options.train.surrogate);
   options.recipe = overrides.text();

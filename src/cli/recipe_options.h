@@ -25,7 +25,6 @@ struct RecipeArguments {
   std::optional<Allocation> allocation;
   std::optional<Residual> residual;
   std::optional<double> kv_rank_factor;
-  std::optional<bool> train_tables;
   std::optional<double> learning_rate;
   std::optional<Surrogate> surrogate;
 };

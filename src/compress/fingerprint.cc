@@ -86,6 +86,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("learning rate", fmt::format("{}", train.learning_rate));
   add("batch sequences", fmt::format("{}", train.batch_sequences));
   add("hidden weight", fmt::format("{}", train.hidden_weight));
+  add("scale rate", fmt::format("{}", train.scale_rate));
   add("warm-up share", fmt::format("{}", train.warmup_share));
   add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");
   return fingerprint;

@@ -7,6 +7,7 @@ namespace {
 // which is nearer to the goal, a larger rate still wins.
 constexpr double kLittleBitRate = 3e-4;
 constexpr double kAutoRate = 1e-3;
+constexpr double kAutoScaleRate = 0.3;
 
 }  // namespace
 
@@ -21,7 +22,7 @@ void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   options.rank.kv_rank_factor = is_auto ? 1 : 0;
   options.train.surrogate = Surrogate::kSmoothSign;
   options.train.learning_rate = is_auto ? kAutoRate : kLittleBitRate;
-  options.train.tables = is_auto;
+  options.train.scale_rate = is_auto ? kAutoScaleRate : 1;
 }
 
 }  // namespace llmq
