@@ -31,6 +31,9 @@ constexpr const char* InitMethodName(InitMethod method) {
   return "dual-svid";
 }
 
+// What training moves: everything but embedding and head, or not the signs either.
+enum class TrainedPart { kAll, kScales };
+
 struct TrainOptions {
   int64_t tokens = 200000;      // 0: initialization only
   double learning_rate = 3e-4;  // peak of the cosine
@@ -41,6 +44,7 @@ struct TrainOptions {
   double hidden_weight = 1.0;
   double warmup_share = 0.02;
   Surrogate surrogate = Surrogate::kSmoothSign;
+  TrainedPart part = TrainedPart::kAll;
 };
 
 struct CompressOptions {

@@ -75,6 +75,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("hidden weight", fmt::format("{}", train.hidden_weight));
   add("warm-up share", fmt::format("{}", train.warmup_share));
   add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");
+  add("trained part", train.part == TrainedPart::kAll ? "all" : "scales");
   add("training text",
       fmt::format("{} ({:016x})", options.training_text.name, TextChecksum(options.training_text)));
   return fingerprint;

@@ -241,7 +241,7 @@ class Pipeline {
     return std::make_unique<Student>(
         checkpoint_.config(), std::move(factors),
         StoredFrame(checkpoint_, teacher.frame, options_.embedding_bits, device_.device),
-        device_.device);
+        device_.device, options_.train.part);
   }
 
   void LoadTraining(Trainer& trainer) {
