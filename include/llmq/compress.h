@@ -45,6 +45,9 @@ constexpr const char* ImportanceModeName(ImportanceMode mode) {
   return "off";
 }
 
+// What training moves: everything but embedding and head, or not the signs either.
+enum class TrainedPart { kAll, kScales };
+
 struct TrainOptions {
   int64_t tokens = 200000;      // 0: initialization only
   double learning_rate = 3e-4;  // peak of the cosine
@@ -57,6 +60,7 @@ struct TrainOptions {
   Surrogate surrogate = Surrogate::kSmoothSign;
   // Of scales, norms and biases to that of latents; scales move by this share of their size.
   double scale_rate = 1;
+  TrainedPart part = TrainedPart::kAll;
 };
 
 struct CompressOptions {

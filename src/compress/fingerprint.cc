@@ -89,6 +89,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("scale rate", fmt::format("{}", train.scale_rate));
   add("warm-up share", fmt::format("{}", train.warmup_share));
   add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");
+  add("trained part", train.part == TrainedPart::kAll ? "all" : "scales");
   return fingerprint;
 }
 

@@ -6,7 +6,6 @@
 
 #include <cmath>
 
-#include "compress/factorize/dual_svid.h"
 #include "compress/train/load_frame.h"
 #include "compress/train/student.h"
 #include "tests/compress/tiny_run.h"
@@ -41,8 +40,8 @@ TEST(DistillLoss, EqualsTheFormula) {
   EXPECT_NEAR(DistillLoss(teacher, student, 3).item<double>(), kl / 2 + 3 * hidden, 1e-6);
 }
 
-// A student of the tiny model, in double precision so that differences are sharp.
-class WholeModelGradient : public ::testing::Test {
+// A student of the tiny model, and the outputs it should have.
+class WholeModelGradient : public ::testing::TestWithParam<TrainedPart> {
  protected:
   void SetUp() override {
     testing::WriteTinyCheckpoint(directory_ / "model", testing::TinyModelOptions());
@@ -55,19 +54,17 @@ class WholeModelGradient : public ::testing::Test {
                                       {linear.d_out, linear.d_in, 8, 2}, {}));
     }
     student_.emplace(config, std::move(layers),
-                     StoredFrame(checkpoint, teacher.frame, {8, 8}, at::kCPU), at::kCPU);
+                     StoredFrame(checkpoint, teacher.frame, {8, 8}, at::kCPU), at::kCPU,
+                     GetParam());
     model_.emplace(config, 12, at::kCPU);
     tokens_ = at::arange(24, at::kLong).view({2, 12}) * 7 + 3;
     target_ = model_->Forward(teacher.frame, teacher.linears, tokens_);
-    for (const Parameter& parameter : student_->parameters()) {
-      leaves_.push_back(parameter.is_latent ? SignOf(parameter.value) : parameter.value);
-    }
   }
 
   double LossAt(const std::vector<at::Tensor>& leaves) const { return Loss(leaves).item<double>(); }
   at::Tensor Loss(const std::vector<at::Tensor>& leaves) const {
     return DistillLoss(
-        target_, model_->Forward(student_->Frame(leaves), student_->Linears(leaves), tokens_), 10);
+        target_, model_->Forward(student_->Frame(leaves), *student_->Linears(leaves), tokens_), 10);
   }
 
   testing::TemporaryDirectory directory_;
@@ -75,32 +72,34 @@ class WholeModelGradient : public ::testing::Test {
   std::optional<TrainableModel> model_;
   at::Tensor tokens_;
   ForwardResult target_;
-  std::vector<at::Tensor> leaves_;
 };
 
-TEST_F(WholeModelGradient, AgreesWithFiniteDifferencesForEveryParameter) {
+TEST_P(WholeModelGradient, AgreesWithFiniteDifferencesForEveryLeaf) {
+  const std::vector<at::Tensor> leaves = student_->leaves();
   std::vector<at::Tensor> own;
-  for (const at::Tensor& leaf : leaves_) own.push_back(leaf.detach().clone().requires_grad_(true));
+  for (const at::Tensor& leaf : leaves) own.push_back(leaf.detach().clone().requires_grad_(true));
   const std::vector<at::Tensor> gradients = torch::autograd::grad({Loss(own)}, own);
   const at::NoGradGuard no_grad;
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(uint64_t{5});
-  for (size_t i = 0; i < leaves_.size(); ++i) {
+  for (size_t i = 0; i < leaves.size(); ++i) {
     // Along a random direction, in steps relative to the parameter, one float32 evaluation at each
     // side.
-    const at::Tensor direction = at::randn(leaves_[i].sizes(), generator, at::kFloat);
-    const double size = leaves_[i].norm().item<double>() / direction.norm().item<double>();
+    const at::Tensor direction = at::randn(leaves[i].sizes(), generator, at::kFloat);
+    const double size = leaves[i].norm().item<double>() / direction.norm().item<double>();
     const double step = 3e-3 * size;
-    std::vector<at::Tensor> moved = leaves_;
-    moved[i] = leaves_[i] + direction * step;
+    std::vector<at::Tensor> moved = leaves;
+    moved[i] = leaves[i] + direction * step;
     const double above = LossAt(moved);
-    moved[i] = leaves_[i] - direction * step;
+    moved[i] = leaves[i] - direction * step;
     const double below = LossAt(moved);
     const double expected = (above - below) / 2;
     const double found = (gradients[i] * direction).sum().item<double>() * step;
-    EXPECT_NEAR(found, expected, 2e-5 + 0.02 * std::abs(expected))
-        << student_->parameters()[i].name;
+    EXPECT_NEAR(found, expected, 2e-5 + 0.02 * std::abs(expected)) << "leaf " << i;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Parts, WholeModelGradient,
+                         ::testing::Values(TrainedPart::kAll, TrainedPart::kScales));
 
 }  // namespace
 }  // namespace llmq

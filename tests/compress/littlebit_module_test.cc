@@ -32,24 +32,36 @@ TEST(ApplyLittleBit, EqualsTheDenseMatrixOfThePackedLayer) {
 
     const at::Tensor x = RandomMatrix(7, 56, 2);
     const at::Tensor expected = at::matmul(x.to(at::kDouble), dense.to(at::kDouble).t());
-    const at::Tensor found = ApplyLittleBit(signs, x);
-    EXPECT_LT((found - expected).abs().max().item<double>(), 1e-4);
+    EXPECT_LT((ApplyLittleBit(signs, x) - expected).abs().max().item<double>(), 1e-4);
+
+    std::vector<at::Tensor> v, u;
+    for (const SignPath& path : signs) {
+      v.push_back(path.v * path.g * path.l.unsqueeze(1));
+      u.push_back(path.u * path.h);
+    }
+    const FoldedLinears folded({{at::cat(v), at::cat(u)}});
+    EXPECT_LT((folded.Apply(0, x) - expected).abs().max().item<double>(), 1e-4);
   }
 }
 
-TEST(SurrogateGradient, SmoothSignIsTheDerivativeOfAHyperbolicTangent) {
+at::Tensor SlopeOf(const at::Tensor& x, Surrogate surrogate) {
+  const at::Tensor slope = at::full_like(x, 0.5);
+  MultiplyBySurrogate(slope, x, surrogate);
+  return slope * 2;
+}
+
+TEST(MultiplyBySurrogate, SmoothSignIsTheDerivativeOfAHyperbolicTangent) {
   const at::Tensor x = at::linspace(-0.08, 0.08, 161, at::kDouble);
   const double step = 1e-6;
   const at::Tensor difference =
       (((x + step) * kSmoothSignSharpness).tanh() - ((x - step) * kSmoothSignSharpness).tanh()) /
       (2 * step);
-  EXPECT_LT((SurrogateGradient(x, Surrogate::kSmoothSign) - difference).abs().max().item<double>(),
-            1e-4);
+  EXPECT_LT((SlopeOf(x, Surrogate::kSmoothSign) - difference).abs().max().item<double>(), 1e-4);
 }
 
-TEST(SurrogateGradient, StraightThroughIsOneInsideTheUnitInterval) {
+TEST(MultiplyBySurrogate, StraightThroughIsOneInsideTheUnitInterval) {
   const at::Tensor x = at::tensor({-1.5f, -1.0f, -0.5f, 0.0f, 0.999f, 1.0f, 3.0f});
-  EXPECT_TRUE(SurrogateGradient(x, Surrogate::kStraightThrough)
+  EXPECT_TRUE(SlopeOf(x, Surrogate::kStraightThrough)
                   .equal(at::tensor({0.0f, 0.0f, 1.0f, 1.0f, 1.0f, 0.0f, 0.0f})));
 }
 

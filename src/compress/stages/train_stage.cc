@@ -28,7 +28,7 @@ std::unique_ptr<Student> MakeStudent(RunContext& run, const Teacher& teacher) {
   return std::make_unique<Student>(
       run.checkpoint.config(), std::move(factors),
       StoredFrame(run.checkpoint, teacher.frame, run.table_bits, run.device.device),
-      run.device.device);
+      run.device.device, run.train.part);
 }
 
 void LoadTraining(RunContext& run, Trainer& trainer) {

@@ -3,22 +3,42 @@
 namespace llmq {
 namespace {
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
 // A block whose output is zero everywhere must not divide by zero.
 constexpr double kSmallestMeanSquare = 1e-12;
+
+// KL(teacher || student), mean over tokens. The derivative by the student's logits is the
+// difference of the probabilities: it is all that the graph keeps of the vocabulary.
+struct DivergenceFunction : torch::autograd::Function<DivergenceFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& teacher,
+                            const at::Tensor& student) {
+    const double tokens = static_cast<double>(student.numel() / student.size(-1));
+    const at::Tensor log_t = at::log_softmax(teacher, -1);  // [B, T, vocab]
+    at::Tensor log_s = at::log_softmax(student, -1);        // [B, T, vocab]
+    const at::Tensor probability = log_t.exp();             // [B, T, vocab]
+    const at::Tensor difference = log_t - log_s;            // [B, T, vocab]
+    const at::Tensor divergence = at::dot(probability.view(-1), difference.view(-1)) / tokens;
+    context->save_for_backward({log_s.exp_().sub_(probability).div_(tokens)});
+    return divergence;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    return {at::Tensor(), context->get_saved_variables()[0] * gradients[0]};
+  }
+};
 
 }  // namespace
 
 at::Tensor DistillLoss(const ForwardResult& teacher, const ForwardResult& student,
                        double hidden_weight) {
-  const at::Tensor log_t = at::log_softmax(teacher.logits, -1);  // [B, T, vocab]
-  const at::Tensor log_s = at::log_softmax(student.logits, -1);  // [B, T, vocab]
-  const double tokens = static_cast<double>(log_t.numel() / log_t.size(-1));
-  at::Tensor loss = at::kl_div(log_s, log_t, at::Reduction::Sum, /*log_target=*/true) / tokens;
+  at::Tensor loss = DivergenceFunction::apply(teacher.logits, student.logits);
   if (hidden_weight == 0) return loss;
   for (size_t layer = 0; layer < teacher.hidden.size(); ++layer) {
     const at::Tensor& t = teacher.hidden[layer];
     const at::Tensor scale = t.square().mean().clamp_min(kSmallestMeanSquare);
-    loss = loss + (student.hidden[layer] - t).square().mean() / scale * hidden_weight;
+    loss = loss + at::mse_loss(student.hidden[layer], t) / scale * hidden_weight;
   }
   return loss;
 }

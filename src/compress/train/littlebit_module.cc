@@ -16,4 +16,9 @@ at::Tensor LittleBitLinears::Apply(size_t index, const at::Tensor& x) const {
   return ApplyLittleBit(layers_[index], x);
 }
 
+at::Tensor FoldedLinears::Apply(size_t index, const at::Tensor& x) const {
+  const FoldedFactors& factors = layers_[index];
+  return at::matmul(at::linear(x, factors.v), factors.u);  // [.., d_in] -> [.., R] -> [.., d_out]
+}
+
 }  // namespace llmq

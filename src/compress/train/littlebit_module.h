@@ -1,10 +1,14 @@
 // The compressed linears in LibTorch: what the sign kernels of the runtime compute, differentiable.
 //
-// Before: trainer turns latents into sign matrices. After: trainable_model calls Apply. Equal to
-// ReconstructDense of core times x up to rounding; tests hold them together.
+// Before: student holds the leaves that these are made of. After: trainable_model calls Apply. Two
+// forms of the same product: with the scales folded into the sign matrices (fewer passes over
+// activations; signs and scales both move), and step by step (no product with a gradient's size of
+// a sign matrix; only scales move). Both are equal to ReconstructDense of core times x up to
+// rounding; tests hold them together.
 #ifndef LLMQ_COMPRESS_TRAIN_LITTLEBIT_MODULE_H_
 #define LLMQ_COMPRESS_TRAIN_LITTLEBIT_MODULE_H_
 
+#include <utility>
 #include <vector>
 
 #include "compress/torch_headers.h"
@@ -32,6 +36,21 @@ class LittleBitLinears : public LinearSet {
 
  private:
   std::vector<std::vector<SignPath>> layers_;
+};
+
+// All paths of a linear, one below the other, as two factors: R is the sum of the paths' ranks.
+struct FoldedFactors {
+  at::Tensor v;  // [R, d_in]: l_k sign(V)_kj g_j
+  at::Tensor u;  // [R, d_out]: sign(U)_kj h_j
+};
+
+class FoldedLinears : public LinearSet {
+ public:
+  explicit FoldedLinears(std::vector<FoldedFactors> layers) : layers_(std::move(layers)) {}
+  at::Tensor Apply(size_t index, const at::Tensor& x) const override;
+
+ private:
+  std::vector<FoldedFactors> layers_;
 };
 
 }  // namespace llmq

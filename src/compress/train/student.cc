@@ -5,12 +5,17 @@
 #include <cmath>
 #include <utility>
 
+#include "compress/factorize/dual_svid.h"
 #include "compress/torch_bridge.h"
 
 namespace llmq {
 namespace {
 
-constexpr size_t kTensorsPerPath = 5;
+// Parameters of a path, in order.
+enum PathTensor : size_t { kV, kU, kG, kH, kL, kTensorsPerPath };
+constexpr size_t kFoldedLeaves = 2;  // of a linear: of V and of U
+constexpr size_t kScaleLeaves = 3;   // of a path: g, h, l
+constexpr size_t kSigns = 2;         // of a path: V, U
 
 // Only the sign of a latent counts, so its size is free. The surrogate's slope is above 1 % of its
 // peak for |x| < 0.03, and Adam moves a latent by at most about the learning rate per step: at this
@@ -25,8 +30,8 @@ double RootMeanSquare(const at::Tensor& value) {
 }  // namespace
 
 Student::Student(const ModelConfig& config, std::vector<LayerFactors> layers,
-                 const FrameWeights& frame, at::Device device)
-    : paths_(layers.front().paths.size()) {
+                 const FrameWeights& frame, at::Device device, TrainedPart part)
+    : paths_(layers.front().paths.size()), part_(part) {
   const std::vector<LinearSpec> linears = BlockLinears(config);
   for (size_t i = 0; i < layers.size(); ++i) {
     shapes_.push_back(layers[i].shape);
@@ -41,17 +46,18 @@ Student::Student(const ModelConfig& config, std::vector<LayerFactors> layers,
     }
   }
   AddFrame(config, frame, device);
+  MakeLeaves(device);
 }
 
 void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at::Device device) {
   const std::vector<LinearSpec> linears = BlockLinears(config);
   frozen_.embedding = frame.embedding;
   frozen_.head = frame.head;
+  first_frame_parameter_ = parameters_.size();
   for (size_t i = 0; i < linears.size(); ++i) {
-    bias_index_.push_back(linears[i].has_bias ? static_cast<int64_t>(parameters_.size()) : -1);
+    has_bias_.push_back(linears[i].has_bias);
     if (linears[i].has_bias) Add(linears[i].name + ".bias", frame.biases[i], 1, device);
   }
-  first_norm_ = parameters_.size();
   for (size_t layer = 0; layer < frame.input_norms.size(); ++layer) {
     Add(InputNormName(static_cast<int64_t>(layer)), frame.input_norms[layer], 1, device);
     Add(PostAttentionNormName(static_cast<int64_t>(layer)), frame.post_norms[layer], 1, device);
@@ -62,7 +68,9 @@ void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at:
 void Student::AddLatent(std::string name, const at::Tensor& value, at::Device device) {
   const double rms = RootMeanSquare(value);
   Add(std::move(name), rms > 0 ? value * (kLatentRms / rms) : value, 1, device);
-  parameters_.back().is_latent = true;
+  Parameter& latent = parameters_.back();
+  latent.is_latent = true;
+  if (part_ == TrainedPart::kScales) latent.first_moment = latent.second_moment = at::Tensor();
 }
 
 // Scales are larger than latents by what the layer's weights say. Adam's steps are absolute; at
@@ -82,12 +90,70 @@ size_t Student::FirstOf(size_t linear, size_t path) const {
   return (linear * paths_ + path) * kTensorsPerPath;
 }
 
+// Of a leaf that is a parameter.
+size_t Student::ParameterOf(size_t leaf) const {
+  if (leaf >= first_frame_leaf_) return first_frame_parameter_ + leaf - first_frame_leaf_;
+  return leaf / kScaleLeaves * kTensorsPerPath + kG + leaf % kScaleLeaves;
+}
+
+void Student::MakeLeaves(at::Device device) {
+  for (size_t i = 0; i < shapes_.size(); ++i) {
+    if (part_ == TrainedPart::kAll) {
+      const int64_t rows = shapes_[i].rank * static_cast<int64_t>(paths_);
+      leaves_.push_back(at::empty({rows, shapes_[i].d_in}, at::device(device).dtype(at::kFloat)));
+      leaves_.push_back(at::empty({rows, shapes_[i].d_out}, at::device(device).dtype(at::kFloat)));
+      continue;
+    }
+    for (size_t p = 0; p < paths_; ++p) {
+      const Parameter* path = &parameters_[FirstOf(i, p)];
+      signs_.insert(signs_.end(), {SignOf(path[kV].value), SignOf(path[kU].value)});
+      leaves_.insert(leaves_.end(), {path[kG].value, path[kH].value, path[kL].value});
+    }
+  }
+  first_frame_leaf_ = leaves_.size();
+  for (size_t i = first_frame_parameter_; i < parameters_.size(); ++i) {
+    leaves_.push_back(parameters_[i].value);
+  }
+  RefreshLeaves();
+}
+
+void Student::RefreshLeaves() {
+  for (size_t leaf = 0; leaf < leaves_.size(); ++leaf) {
+    VisitSides(leaf,
+               [](const FoldedSide& side, const at::Tensor& product) { Fold(side, product); });
+  }
+}
+
+// visit(side, its rows of the leaf) for each path of a folded leaf; nothing for another leaf.
+template <typename Visit>
+void Student::VisitSides(size_t leaf, const Visit& visit) {
+  if (part_ != TrainedPart::kAll || leaf >= first_frame_leaf_) return;
+  const size_t linear = leaf / kFoldedLeaves;
+  const int64_t rank = shapes_[linear].rank;
+  for (size_t p = 0; p < paths_; ++p) {
+    Parameter* path = &parameters_[FirstOf(linear, p)];
+    const FoldedSide side = leaf % kFoldedLeaves == 0 ? FoldedSide{&path[kV], &path[kG], &path[kL]}
+                                                      : FoldedSide{&path[kU], &path[kH], nullptr};
+    visit(side, leaves_[leaf].narrow(0, static_cast<int64_t>(p) * rank, rank));
+  }
+}
+
+void Student::MoveLeaf(size_t leaf, const at::Tensor& gradient, const UpdateStep& step) {
+  const at::NoGradGuard no_grad;
+  int64_t row = 0;
+  VisitSides(leaf, [&](const FoldedSide& side, const at::Tensor& product) {
+    UpdateFolded(side, gradient.narrow(0, row, product.size(0)), step, product);
+    row += product.size(0);
+  });
+  if (row == 0) MoveByAdamW(parameters_[ParameterOf(leaf)], gradient, step);
+}
+
 FrameWeights Student::Frame(const std::vector<at::Tensor>& leaves) const {
   FrameWeights frame = frozen_;
-  for (const int64_t index : bias_index_) {
-    frame.biases.push_back(index < 0 ? at::Tensor() : leaves[static_cast<size_t>(index)]);
+  size_t next = first_frame_leaf_;
+  for (const bool has_bias : has_bias_) {
+    frame.biases.push_back(has_bias ? leaves[next++] : at::Tensor());
   }
-  size_t next = first_norm_;
   while (next + 1 < leaves.size()) {
     frame.input_norms.push_back(leaves[next++]);
     frame.post_norms.push_back(leaves[next++]);
@@ -96,15 +162,23 @@ FrameWeights Student::Frame(const std::vector<at::Tensor>& leaves) const {
   return frame;
 }
 
-LittleBitLinears Student::Linears(const std::vector<at::Tensor>& leaves) const {
+std::unique_ptr<LinearSet> Student::Linears(const std::vector<at::Tensor>& leaves) const {
+  if (part_ == TrainedPart::kAll) {
+    std::vector<FoldedFactors> folded;
+    for (size_t i = 0; i < shapes_.size(); ++i) {
+      folded.push_back({leaves[i * kFoldedLeaves], leaves[i * kFoldedLeaves + 1]});
+    }
+    return std::make_unique<FoldedLinears>(std::move(folded));
+  }
   std::vector<std::vector<SignPath>> layers(shapes_.size());
   for (size_t i = 0; i < shapes_.size(); ++i) {
-    for (size_t p = 0; p < paths_; ++p) {
-      const at::Tensor* leaf = &leaves[FirstOf(i, p)];
-      layers[i].push_back({leaf[0], leaf[1], leaf[2], leaf[3], leaf[4]});
+    for (size_t path = i * paths_; path < (i + 1) * paths_; ++path) {
+      const at::Tensor* sign = &signs_[path * kSigns];
+      const at::Tensor* leaf = &leaves[path * kScaleLeaves];
+      layers[i].push_back({sign[0], sign[1], leaf[0], leaf[1], leaf[2]});
     }
   }
-  return LittleBitLinears(std::move(layers));
+  return std::make_unique<LittleBitLinears>(std::move(layers));
 }
 
 LayerFactors Student::Factors(size_t linear) const {
@@ -113,7 +187,7 @@ LayerFactors Student::Factors(size_t linear) const {
     const Parameter* parameter = &parameters_[FirstOf(linear, p)];
     const auto scale = [&](size_t i) { return RoundToHalf(parameter[i].value).cpu(); };
     factors.paths.push_back(
-        {parameter[0].value.cpu(), parameter[1].value.cpu(), scale(2), scale(3), scale(4)});
+        {parameter[kV].value.cpu(), parameter[kU].value.cpu(), scale(kG), scale(kH), scale(kL)});
   }
   return factors;
 }

@@ -16,10 +16,11 @@ std::span<const std::byte> TensorBytes(const at::Tensor& cpu) {
   return {static_cast<const std::byte*>(cpu.const_data_ptr()), cpu.nbytes()};
 }
 
-// The three tensors of a parameter, with the names they are saved under.
+// The tensors of a parameter, with the names they are saved under.
 template <typename Visit>
 void VisitTensors(const Parameter& parameter, const Visit& visit) {
   visit(parameter.name, parameter.value);
+  if (!parameter.moves()) return;
   visit(parameter.name + ":first", parameter.first_moment);
   visit(parameter.name + ":second", parameter.second_moment);
 }
@@ -30,7 +31,9 @@ constexpr const char* kLossesName = "losses";
 
 void Trainer::Save(const std::filesystem::path& path) const {
   const std::vector<Parameter>& parameters = student_.parameters();
-  StateWriter writer(path, static_cast<uint32_t>(parameters.size() * 3 + 1));
+  uint32_t arrays = 1;
+  for (const Parameter& parameter : parameters) arrays += parameter.moves() ? 3 : 1;
+  StateWriter writer(path, arrays);
   writer.Add(kLossesName, std::as_bytes(std::span(losses_)));
   for (const Parameter& parameter : parameters) {
     VisitTensors(parameter, [&](const std::string& name, const at::Tensor& tensor) {
@@ -60,6 +63,7 @@ void Trainer::Load(const std::filesystem::path& path) {
       tensor.copy_(cpu);
     });
   }
+  student_.RefreshLeaves();
 }
 
 }  // namespace llmq

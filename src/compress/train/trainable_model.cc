@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "compress/torch_bridge.h"
+#include "compress/train/graph_ops.h"
 
 namespace llmq {
 
@@ -29,8 +30,7 @@ TrainableModel::TrainableModel(const ModelConfig& config, int64_t sequence_token
   const RopeFrequencies rope = ComputeRopeFrequencies(config, sequence_tokens);
   const at::Tensor inverse = ToTorch(rope.inverse, {static_cast<int64_t>(rope.inverse.size())});
   const at::Tensor positions = at::arange(sequence_tokens, at::kFloat);
-  const at::Tensor half = positions.unsqueeze(1) * inverse;  // [T, head_dim/2]
-  const at::Tensor angles = at::cat({half, half}, 1);        // [T, head_dim]
+  const at::Tensor angles = positions.unsqueeze(1) * inverse;  // [T, head_dim/2]
   cos_ = (angles.cos() * rope.attention_factor).to(device);
   sin_ = (angles.sin() * rope.attention_factor).to(device);
   if (config.sliding_window > 0 && config.sliding_window < sequence_tokens) {
@@ -41,15 +41,7 @@ TrainableModel::TrainableModel(const ModelConfig& config, int64_t sequence_token
 }
 
 at::Tensor TrainableModel::Norm(const at::Tensor& x, const at::Tensor& weight) const {
-  const at::Tensor mean_square =
-      x.square().mean({-1}, /*keepdim=*/true);  // [.., hidden] -> [.., 1]
-  return x * (mean_square + config_.rms_norm_eps).rsqrt() * weight;
-}
-
-// x [B, heads, T, head_dim]: pairs (i, i + head_dim/2) turned by their angles.
-at::Tensor TrainableModel::Rotate(const at::Tensor& x) const {
-  const std::vector<at::Tensor> halves = x.chunk(2, -1);
-  return x * cos_ + at::cat({-halves[1], halves[0]}, -1) * sin_;
+  return RmsNorm(x, weight, config_.rms_norm_eps);
 }
 
 at::Tensor TrainableModel::Attention(const at::Tensor& x, const Projections& block) const {
@@ -62,8 +54,8 @@ at::Tensor TrainableModel::Attention(const at::Tensor& x, const Projections& blo
   const auto repeat = [&](const at::Tensor& kv) {
     return shared == 1 ? kv : kv.repeat_interleave(shared, 1);  // [B, kv, ..] -> [B, heads, ..]
   };
-  const at::Tensor q = Rotate(heads(Projection::kQ, config_.num_heads));
-  const at::Tensor k = repeat(Rotate(heads(Projection::kK, config_.num_kv_heads)));
+  const at::Tensor q = RotatePairs(heads(Projection::kQ, config_.num_heads), cos_, sin_);
+  const at::Tensor k = repeat(RotatePairs(heads(Projection::kK, config_.num_kv_heads), cos_, sin_));
   const at::Tensor v = repeat(heads(Projection::kV, config_.num_kv_heads));
   const std::optional<at::Tensor> mask = mask_.defined() ? std::optional(mask_) : std::nullopt;
   const at::Tensor mixed = at::scaled_dot_product_attention(q, k, v, mask, 0.0, !mask.has_value());

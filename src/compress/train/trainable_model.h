@@ -69,13 +69,12 @@ class TrainableModel {
  private:
   struct Projections;
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const;
-  at::Tensor Rotate(const at::Tensor& x) const;
   at::Tensor Attention(const at::Tensor& x, const Projections& block) const;
   at::Tensor Mlp(const at::Tensor& x, const Projections& block) const;
 
   ModelConfig config_;
-  at::Tensor cos_;   // [T, head_dim]
-  at::Tensor sin_;   // [T, head_dim]
+  at::Tensor cos_;   // [T, head_dim/2]
+  at::Tensor sin_;   // [T, head_dim/2]
   at::Tensor mask_;  // [T, T] bool, true where attention is allowed; undefined: causal
 };
 

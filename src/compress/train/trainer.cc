@@ -8,15 +8,10 @@
 
 #include "compress/train/distill_loss.h"
 #include "compress/train/micro_batch.h"
-#include "compress/train/sign_ste.h"
 #include "llmq/error.h"
 
 namespace llmq {
 namespace {
-
-constexpr double kBeta1 = 0.9;
-constexpr double kBeta2 = 0.999;
-constexpr double kEpsilon = 1e-8;
 
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -50,50 +45,33 @@ double Trainer::LearningRate(int64_t step) const {
   return options_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
-std::vector<at::Tensor> Trainer::MakeLeaves() {
-  std::vector<Parameter>& parameters = student_.parameters();
-  std::vector<at::Tensor> leaves(parameters.size());
-  workers_.Run(static_cast<int64_t>(leaves.size()), [&](int64_t i) {
-    const Parameter& parameter = parameters[static_cast<size_t>(i)];
-    leaves[static_cast<size_t>(i)] =
-        parameter.is_latent ? SignOf(parameter.value) : parameter.value;
-  });
-  return leaves;
-}
-
-Trainer::MicroBatch Trainer::Differentiate(const at::Tensor& tokens,
-                                           const std::vector<at::Tensor>& leaves) const {
+Trainer::MicroBatch Trainer::Differentiate(const at::Tensor& tokens) const {
   ForwardResult teacher;
   {
     const at::NoGradGuard no_grad;
     teacher = model_.Forward(teacher_.frame, teacher_.linears, tokens);
   }
   std::vector<at::Tensor> own;  // this worker's graph ends in leaves of its own that share memory
-  for (const at::Tensor& leaf : leaves) own.push_back(leaf.detach().requires_grad_(true));
-  const ForwardResult student = model_.Forward(student_.Frame(own), student_.Linears(own), tokens);
+  for (const at::Tensor& leaf : student_.leaves())
+    own.push_back(leaf.detach().requires_grad_(true));
+  const ForwardResult student = model_.Forward(student_.Frame(own), *student_.Linears(own), tokens);
   const double share =
       static_cast<double>(tokens.size(0)) / static_cast<double>(options_.batch_sequences);
   const at::Tensor loss = DistillLoss(teacher, student, options_.hidden_weight) * share;
   return {loss.item<double>(), torch::autograd::grad({loss}, own)};
 }
 
-void Trainer::Update(Parameter& parameter, const at::Tensor& gradient, double learning_rate) const {
-  const at::NoGradGuard no_grad;
-  if (parameter.is_latent) gradient.mul_(SurrogateGradient(parameter.value, options_.surrogate));
-  const double step = static_cast<double>(losses_.size() + 1);
-  parameter.first_moment.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-  parameter.second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-  const double correction1 = 1 - std::pow(kBeta1, step);
-  const double correction2 = std::sqrt(1 - std::pow(kBeta2, step));
-  const at::Tensor denominator = parameter.second_moment.sqrt().div_(correction2).add_(kEpsilon);
-  parameter.value.addcdiv_(parameter.first_moment, denominator,
-                           -learning_rate * parameter.rate / correction1);
+void Trainer::ExpectFinite(double loss) const {
+  if (std::isfinite(loss)) return;
+  throw Error(ErrorCode::kFactorizationFailed,
+              fmt::format("training step {}: expected a finite loss, found {}", step() + 1, loss),
+              "Use a lower --train-lr, or --train-tokens 0");
 }
 
 double Trainer::Step() {
   const at::Device device = student_.parameters().front().value.device();
   const at::Tensor batch = data_.Batch(step()).to(device);  // [B, T]
-  const std::vector<at::Tensor> leaves = MakeLeaves();
+  const size_t leaves = student_.leaves().size();
   const int64_t per_micro = MicroBatchSequences(options_);
   const int64_t micro_batches = CeilDivide(options_.batch_sequences, per_micro);
 
@@ -106,29 +84,24 @@ double Trainer::Step() {
     workers_.Run(static_cast<int64_t>(wave.size()), [&](int64_t i) {
       const int64_t begin = (first + i) * per_micro;
       const int64_t count = std::min(per_micro, options_.batch_sequences - begin);
-      wave[static_cast<size_t>(i)] = Differentiate(batch.narrow(0, begin, count), leaves);
+      wave[static_cast<size_t>(i)] = Differentiate(batch.narrow(0, begin, count));
     });
     for (const MicroBatch& micro : wave) sum.loss += micro.loss;
-    sum.gradients.resize(leaves.size());
-    workers_.Run(static_cast<int64_t>(leaves.size()), [&](int64_t i) {
-      at::Tensor& total = sum.gradients[static_cast<size_t>(i)];
+    sum.gradients.resize(leaves);
+    const bool last = first + workers_.size() >= micro_batches;
+    if (last) ExpectFinite(sum.loss);
+    const UpdateStep update{LearningRate(step()), step() + 1, options_.surrogate,
+                            options_.scale_rate};
+    workers_.Run(static_cast<int64_t>(leaves), [&](int64_t i) {
+      const auto leaf = static_cast<size_t>(i);
+      at::Tensor& total = sum.gradients[leaf];
       for (MicroBatch& micro : wave) {
-        at::Tensor& gradient = micro.gradients[static_cast<size_t>(i)];
+        at::Tensor& gradient = micro.gradients[leaf];
         total = total.defined() ? total.add_(gradient) : gradient;
       }
+      if (last) student_.MoveLeaf(leaf, total, update);  // while the sum is in a core's cache
     });
   }
-  if (!std::isfinite(sum.loss)) {
-    throw Error(
-        ErrorCode::kFactorizationFailed,
-        fmt::format("training step {}: expected a finite loss, found {}", step() + 1, sum.loss),
-        "Use a lower --learning-rate, or --train-tokens 0");
-  }
-  const double learning_rate = LearningRate(step());
-  workers_.Run(static_cast<int64_t>(leaves.size()), [&](int64_t i) {
-    const auto index = static_cast<size_t>(i);
-    Update(student_.parameters()[index], sum.gradients[index], learning_rate);
-  });
   losses_.push_back(sum.loss);
   return sum.loss;
 }

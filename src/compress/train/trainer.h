@@ -1,9 +1,9 @@
 // Quantization-aware training: the student learns to answer like the teacher, through its signs.
 //
 // Before: student holds the initialization. After: export packs what it has learned. One Step() is
-// one batch: sign matrices once, loss and derivatives per micro-batch on the workers, sums in a
-// fixed order, one AdamW update. The result does not depend on the number of workers
-// (docs/decisions/0003-determinism.md).
+// one batch: loss and derivatives per micro-batch on the workers, sums in a fixed order, one AdamW
+// update that leaves the matrices of the next step behind. The result does not depend on the number
+// of workers (docs/decisions/0003-determinism.md).
 #ifndef LLMQ_COMPRESS_TRAIN_TRAINER_H_
 #define LLMQ_COMPRESS_TRAIN_TRAINER_H_
 
@@ -47,9 +47,8 @@ class Trainer {
 
  private:
   struct MicroBatch;
-  std::vector<at::Tensor> MakeLeaves();
-  MicroBatch Differentiate(const at::Tensor& tokens, const std::vector<at::Tensor>& leaves) const;
-  void Update(Parameter& parameter, const at::Tensor& gradient, double learning_rate) const;
+  MicroBatch Differentiate(const at::Tensor& tokens) const;
+  void ExpectFinite(double loss) const;
   double LearningRate(int64_t step) const;
 
   const TrainableModel& model_;
