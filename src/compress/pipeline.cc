@@ -26,6 +26,7 @@
 #include "compress/stored_table.h"
 #include "compress/torch_bridge.h"
 #include "compress/train/load_frame.h"
+#include "compress/train/precision.h"
 #include "compress/train/trainer.h"
 #include "compress/worker_pool.h"
 #include "llmq/error.h"
@@ -162,10 +163,23 @@ class Pipeline {
                               options_.training_text.name, tokens_.size()),
                   "Give more text, or use --train-tokens 0");
     }
+    train_.precision = ResolvePrecision(train_.precision, device_.device);
+    ResolveCheckpointing(config);
     if (device_.device.is_cpu()) {
       ExpectMemory(EstimateTrainingBytes(config, plan_, train_, workers_.size()),
                    AvailableMemoryBytes());
     }
+  }
+
+  // A device's free memory is not asked for: there the user says so.
+  void ResolveCheckpointing(const ModelConfig& config) {
+    if (train_.gradient_checkpointing != GradientCheckpointing::kAuto) return;
+    train_.gradient_checkpointing = GradientCheckpointing::kOff;
+    const std::optional<uint64_t> available = AvailableMemoryBytes();
+    const uint64_t needed = EstimateTrainingBytes(config, plan_, train_, workers_.size());
+    if (!device_.device.is_cpu() || !available || needed <= *available) return;
+    train_.gradient_checkpointing = GradientCheckpointing::kOn;
+    observer_.Info("Gradient checkpointing: on, to fit into memory");
   }
 
   // ---- Factorization ----

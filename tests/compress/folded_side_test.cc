@@ -85,8 +85,9 @@ void FollowReference(Update update, int64_t rows, int64_t d, bool has_row, Surro
     if (has_row) {
       EXPECT_LT(Difference(row.value, row64.value), 5e-5) << number;
     }
-    EXPECT_TRUE(product.equal(Product(SignOf(latent.value), column.value,
-                                      has_row ? row.value : at::Tensor()))) << number;
+    EXPECT_TRUE(product.equal(
+        Product(SignOf(latent.value), column.value, has_row ? row.value : at::Tensor())))
+        << number;
     latent64.value = latent.value.to(at::kDouble);  // so that a sign near zero is the same for both
   }
 }

@@ -57,8 +57,8 @@ TEST(RotatePairs, TurnsPairsByTheirAngles) {
       },
       [&](const auto& in) {
         const auto halves = in[0].chunk(2, -1);
-        return at::cat({halves[0] * cosine - halves[1] * sine,
-                        halves[1] * cosine + halves[0] * sine}, -1);
+        return at::cat(
+            {halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
       },
       {x}, 1e-5);
 }
