@@ -48,6 +48,12 @@ constexpr const char* ImportanceModeName(ImportanceMode mode) {
 // What training moves: everything but embedding and head, or not the signs either.
 enum class TrainedPart { kAll, kScales };
 
+// Of matrix products in training. kAuto: bf16 on CUDA devices, float32 on the CPU.
+enum class TrainPrecision { kAuto, kFloat32, kBf16 };
+// Whether training keeps what each block computed, or computes it again on the way back: the same
+// result, with less memory and a third more work. kAuto: on if it would not fit otherwise.
+enum class GradientCheckpointing { kAuto, kOn, kOff };
+
 struct TrainOptions {
   int64_t tokens = 200000;      // 0: initialization only
   double learning_rate = 3e-4;  // peak of the cosine
@@ -61,6 +67,8 @@ struct TrainOptions {
   // Of scales, norms and biases to that of latents; scales move by this share of their size.
   double scale_rate = 1;
   TrainedPart part = TrainedPart::kAll;
+  TrainPrecision precision = TrainPrecision::kAuto;
+  GradientCheckpointing gradient_checkpointing = GradientCheckpointing::kAuto;
 };
 
 struct CompressOptions {
