@@ -18,13 +18,15 @@ _llm_quantize() {
       return ;;
     --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
     --init) COMPREPLY=($(compgen -W "dual-svid itq admm" -- "$current")); return ;;
-    --residual) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
+    --importance) COMPREPLY=($(compgen -W "off forward full" -- "$current")); return ;;
+    --allocation) COMPREPLY=($(compgen -W "uniform auto" -- "$current")); return ;;
+    --residual) COMPREPLY=($(compgen -W "auto spare on off" -- "$current")); return ;;
     --embedding-bits | --head-bits) COMPREPLY=($(compgen -W "16 8 6 4 auto" -- "$current")); return ;;
     --budget-scope) COMPREPLY=($(compgen -W "body file" -- "$current")); return ;;
     --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;
     --train-precision) COMPREPLY=($(compgen -W "auto float32 bf16" -- "$current")); return ;;
     --gradient-checkpointing) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
-    --recipe) COMPREPLY=($(compgen -W "littlebit" -- "$current")); return ;;
+    --recipe) COMPREPLY=($(compgen -W "auto littlebit" -- "$current")); return ;;
     --gguf-quant) COMPREPLY=($(compgen -W "F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K" -- "$current")); return ;;
     --protocol) COMPREPLY=($(compgen -W "paper llama.cpp" -- "$current")); return ;;
     --device) COMPREPLY=($(compgen -W "auto cpu cuda" -- "$current")); return ;;
