@@ -19,13 +19,14 @@ namespace llmq {
 enum class SvdPrecision { kFloat32, kFloat64 };
 // What training starts from: the paper's decomposition; the same after a rotation (LittleBit-2); a
 // fit of signs and scales (NanoQuant). The last two are refined: docs/cli.md.
-enum class InitMethod { kDualSvid, kItq, kAdmm };
+enum class InitMethod { kDualSvid, kItq, kAdmm, kAnneal };
 enum class Surrogate { kSmoothSign, kStraightThrough };  // gradient of sign(x) in training
 
 constexpr const char* InitMethodName(InitMethod method) {
   switch (method) {
     case InitMethod::kItq: return "itq";
     case InitMethod::kAdmm: return "admm";
+    case InitMethod::kAnneal: return "anneal";
     case InitMethod::kDualSvid: break;
   }
   return "dual-svid";

@@ -51,7 +51,7 @@ class MatrixTable {
     const auto start = std::chrono::steady_clock::now();
     int64_t largest = 0;
     for (const double bpw : options.bpw) largest = std::max(largest, Shape(bpw).rank);
-    if (options.init != InitMethod::kAdmm) first_ = Decompose(weight_, largest);
+    if (options.init != InitMethod::kAdmm && options.init != InitMethod::kAnneal) first_ = Decompose(weight_, largest);
     svd_seconds_ = Seconds(start);
   }
 
@@ -151,7 +151,8 @@ int Main(int argc, char** argv) {
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, InitMethod>{{"dual-svid", InitMethod::kDualSvid},
                                             {"itq", InitMethod::kItq},
-                                            {"admm", InitMethod::kAdmm}}));
+                                            {"admm", InitMethod::kAdmm},
+                                            {"anneal", InitMethod::kAnneal}}));
   app.add_option("--iterations", options.iterations, "of LB-ADMM")->check(CLI::PositiveNumber);
   app.add_option("--sweeps", options.sweeps, "of coordinate descent; not for Dual-SVID")
       ->check(CLI::NonNegativeNumber);

@@ -35,6 +35,15 @@ FactorPair Latents(const at::Tensor& matrix, int64_t rank, const PathSettings& s
                   kItqRounds, settings.seed);
 }
 
+PathFactors Start(const at::Tensor& matrix, int64_t rank, const PathSettings& settings,
+                  const SvdFunction& svd) {
+  if (settings.method == InitMethod::kAnneal) {
+    return Anneal(matrix, rank, settings.iterations, settings.seed);
+  }
+  const FactorPair latents = Latents(matrix, rank, settings, svd);
+  return FactorsOfLatents(latents.u, latents.v);
+}
+
 at::Tensor UnitSize(const at::Tensor& latent) {
   const double size = RootMeanSquare(latent);
   return (size > 0 ? latent / size : latent).to(at::kCPU).contiguous();
@@ -51,8 +60,7 @@ PathFactors FactorizePath(const at::Tensor& part, int64_t rank, const PathSettin
   const at::Tensor root_in = RootOf(settings.importance.in, part.size(1), part.options());
   // Entries of at most about 1: sums of squares neither over- nor underflow in float32.
   const at::Tensor matrix = part / largest * root_out.unsqueeze(1) * root_in;  // [d_out, d_in]
-  const FactorPair latents = Latents(matrix, rank, settings, svd);
-  PathFactors path = FactorsOfLatents(latents.u, latents.v);
+  PathFactors path = Start(matrix, rank, settings, svd);
   for (at::Tensor* tensor : {&path.v, &path.u, &path.g, &path.h, &path.l}) {
     *tensor = tensor->to(part.device());
   }

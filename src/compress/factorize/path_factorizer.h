@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "compress/factorize/anneal.h"
 #include "compress/factorize/lb_admm.h"
 #include "compress/factorize/refine.h"
 #include "compress/factorize/residual.h"
