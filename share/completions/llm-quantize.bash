@@ -17,7 +17,7 @@ _llm_quantize() {
       fi
       return ;;
     --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
-    --init) COMPREPLY=($(compgen -W "dual-svid itq admm" -- "$current")); return ;;
+    --init) COMPREPLY=($(compgen -W "dual-svid itq admm anneal" -- "$current")); return ;;
     --residual) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
     --embedding-bits) COMPREPLY=($(compgen -W "16 8 4" -- "$current")); return ;;
     --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;

@@ -37,7 +37,7 @@ $tool -n $compress -l checkpoint-dir -xa '(__fish_complete_directories)' -d 'Che
 $tool -n $compress -l resume -xa '(__fish_complete_directories)' -d 'Resume from checkpoints'
 $tool -n $compress -l skip-validation -d 'Skip measuring quality'
 $tool -n $compress -l recipe -xa littlebit -d 'How to compress'
-$tool -n $compress -l init -xa 'dual-svid itq admm' -d 'Factorization before training'
+$tool -n $compress -l init -xa 'dual-svid itq admm anneal' -d 'Factorization before training'
 $tool -n $compress -l residual -xa 'auto on off' -d 'Residual path'
 $tool -n $compress -l kv-rank-factor -x -d 'Factor on ranks of K and V'
 $tool -n "$compress; or $convert" -l embedding-bits -xa '16 8 4' -d 'Bits of embedding and head'

@@ -205,13 +205,14 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
       ->type_name("TEXT")
       ->capture_default_str()
       ->check(CLI::IsMember({"littlebit"}).description(""));
-  app.add_option("--init", a.init, "Factorization before training: dual-svid, itq, admm")
+  app.add_option("--init", a.init, "Factorization before training: dual-svid, itq, admm, anneal")
       ->type_name("TEXT")
       ->default_str("dual-svid")
       ->transform(CLI::CheckedTransformer(
                       std::map<std::string, InitMethod>{{"dual-svid", InitMethod::kDualSvid},
                                                         {"itq", InitMethod::kItq},
-                                                        {"admm", InitMethod::kAdmm}})
+                                                        {"admm", InitMethod::kAdmm},
+                                                        {"anneal", InitMethod::kAnneal}})
                       .description(""));
   app.add_option("--residual", a.residual, "Second, residual path: auto, on, off")
       ->type_name("TEXT")

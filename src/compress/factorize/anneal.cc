@@ -1,128 +1,200 @@
 #include "compress/factorize/anneal.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
+
+#include "compress/factorize/byte_rows.h"
 
 namespace llmq {
 namespace {
 
-double Env(const char* n, double d) { const char* s = getenv(n); return s ? atof(s) : d; }
-const double kFirstTemperature = Env("T0", 1.5);
-const double kLastTemperature = Env("T1", 0.4);
-const double kRelaxation = Env("OV", 1.7);
-const int64_t kBlock = Env("BLK", 64);
-const int64_t kStrip = Env("STRIP", 8);
+double Env(const char* n, double d) {
+  const char* s = getenv(n);
+  return s ? atof(s) : d;
+}
+const double kFirstTemperature = Env("T0", 1.3);
+const double kLastTemperature = Env("T1", 0.45);
+// Successive over-relaxation. Beyond 2 it diverges.
+const double kRelaxation = Env("OV", 1.8);
+// Scales of single rows and columns, fitted while the means know little, run to one row and one
+// column. For this share of the iterations norms are their profile.
+const double kPooledShare = Env("WARM", 0.25);
+constexpr int64_t kBlock = 64;         // rows of means between products with all others
+constexpr int64_t kChunk = 256;        // columns: a strip's chunk stays in the first cache
+constexpr double kLeastSquare = 0.01;  // of that of signs alone
 constexpr double kTiny = 1e-30;
 
-// One side of the product: means of random signs, what they were clamped from, and the scale.
-struct Relaxed {
+// One side of the product.
+struct Side {
   at::Tensor means;  // [r, d] f32, in [-1, 1]
-  at::Tensor gains;  // [r, d]
+  at::Tensor gains;  // [r, d], the means before clamping
   at::Tensor scale;  // [d], h or g
 };
 
-// rows rows^T [r, r], from products of whole strips on and below the diagonal.
-at::Tensor SymmetricGram(const at::Tensor& rows) {  // [r, d]
-  const int64_t rank = rows.size(0);
-  const int64_t width = (rank + 7) / 8;
-  at::Tensor gram = at::empty({rank, rank}, rows.options());
-  for (int64_t first = 0; first < rank; first += width) {
-    const int64_t count = std::min(width, rank - first);
-    const at::Tensor strip = rows.narrow(0, first, count);
-    const at::Tensor left = gram.narrow(0, first, count).narrow(1, 0, first + count);
-    left.copy_(at::mm(strip, rows.narrow(0, 0, first + count).t()));
-    gram.narrow(1, first, count).narrow(0, 0, first).copy_(left.narrow(1, 0, first).t());
+struct Step {
+  double temperature;
+  double relaxation;
+  bool pooled;
+};
+
+// A block of rows of `interaction` [r, r] times all means [r, d], in bytes if they hold both.
+class MeanProducts {
+ public:
+  MeanProducts(const at::Tensor& interaction, const at::Tensor& means)
+      : interaction_(ToByteRows(interaction)), means_(means) {
+    if (interaction_.bytes.defined()) bytes_ = ToBytes(means);
   }
-  return gram;
+
+  at::Tensor Of(int64_t first, int64_t count) const {  // [w, r] . [r, d]
+    if (!bytes_.defined()) return at::mm(interaction_.values.narrow(0, first, count), means_);
+    const at::Tensor scale = interaction_.scale.narrow(0, first, count) / kLargestByte;  // [w]
+    return at::_int_mm(interaction_.bytes.narrow(0, first, count), bytes_)
+        .to(at::kFloat)
+        .mul_(scale.unsqueeze(1));
+  }
+
+  void Changed(int64_t first, int64_t count) {
+    if (!bytes_.defined()) return;
+    bytes_.narrow(0, first, count).copy_(ToBytes(means_.narrow(0, first, count)));
+  }
+
+ private:
+  static at::Tensor ToBytes(const at::Tensor& means) {
+    return (means * kLargestByte).round_().to(at::kChar);
+  }
+
+  ByteRows interaction_;
+  at::Tensor means_, bytes_;
+};
+
+// A block of rows: gains [w, d] are those of the means before.
+void RelaxBlock(const at::Tensor& interaction, double relaxation, at::Tensor gains,
+                at::Tensor means) {
+  const at::Tensor before = means.clone();
+  for (int64_t first = 0; first < means.size(0); first += kStripRows) {
+    const int64_t count = std::min(kStripRows, means.size(0) - first);
+    at::Tensor strip_gains = gains.narrow(0, first, count);
+    at::Tensor strip_means = means.narrow(0, first, count);
+    const at::Tensor weights = interaction.narrow(0, first, count);  // [s, w]
+    if (first > 0) {
+      const at::Tensor changes = means.narrow(0, 0, first) - before.narrow(0, 0, first);
+      strip_gains.addmm_(weights.narrow(1, 0, first), changes, 1, -1);  // [s, w] . [w, d]
+    }
+    const at::Tensor own = weights.narrow(1, first, count).contiguous();
+    (means.device().is_cpu() ? RelaxStrip : RelaxStripByOperators)(own, relaxation, strip_gains,
+                                                                   strip_means);
+  }
 }
 
-// The entries of a few rows of means, one row after the other.
-// wanted [w, d]: gains as of the means before the strip; weights [w, w].
-void SweepStrip(at::Tensor wanted, const at::Tensor& weights, double relaxation, at::Tensor means) {
-  const int64_t width = means.size(0);
-  float* const wanted_data = wanted.data_ptr<float>();
+// <W_i, A_i> / E<A_i, A_i> for each row i, or for all rows together. In units of signs' square
+// over the temperature, the gains' own.
+void FitScale(const at::Tensor& target, const Step& step, Side& side) {
+  const double signs = static_cast<double>(side.means.size(0)) / step.temperature;
+  const at::Tensor along = (target * side.means).sum(0);     // [d]
+  const at::Tensor rest = (side.gains * side.means).sum(0);  // [d]
+  const at::Tensor square = (along - rest).add_(signs).clamp_min_(kLeastSquare * signs);
+  if (!step.pooled) {
+    side.scale = side.scale * (along / square).abs();
+    return;
+  }
+  const at::Tensor weights = side.scale.square();
+  const double ratio = along.dot(weights).item<double>() / square.dot(weights).item<double>();
+  if (std::isfinite(ratio) && ratio != 0) side.scale = side.scale * std::abs(ratio);
+}
+
+// matrix [d_near, d_far]
+void Update(const ByteRows& matrix, const Side& far, const Step& step, Side& near) {
+  const ByteRows scaled = ToByteRows(far.means * far.scale);  // [r, d_far]
+  // Of an entry of near, in units of its scale's square: the same for all, as signs are +-1.
+  const double curvature = std::max(far.scale.square().sum().item<double>(), kTiny);
+  const double unit = 1 / (step.temperature * curvature);
+  at::Tensor target = ProductOfRows(scaled, matrix);  // [r, d_near]
+  target.mul_(near.scale.clamp_min(kTiny).reciprocal_().mul_(unit));
+  at::Tensor interaction = GramOfRows(scaled).mul_(unit);  // [r, r]
+  interaction.fill_diagonal_(0);
+  MeanProducts products(interaction, near.means);
+  for (int64_t first = 0; first < near.means.size(0); first += kBlock) {
+    const int64_t count = std::min(kBlock, near.means.size(0) - first);
+    at::Tensor gains = near.gains.narrow(0, first, count);
+    at::sub_out(gains, target.narrow(0, first, count), products.Of(first, count));
+    RelaxBlock(interaction.narrow(0, first, count).narrow(1, first, count), step.relaxation, gains,
+               near.means.narrow(0, first, count));
+    products.Changed(first, count);
+  }
+  FitScale(target, step, near);
+}
+
+// Norms of rows [d, n], with mean square 1.
+at::Tensor Profile(const at::Tensor& rows) {
+  const at::Tensor norms = rows.norm(2, 1);
+  return (norms / norms.square().mean().sqrt()).clamp_min_(kTiny);
+}
+
+}  // namespace
+
+void RelaxStrip(const at::Tensor& weights, double relaxation, at::Tensor& gains,
+                at::Tensor& means) {
+  const int64_t count = means.size(0), size = means.size(1);
+  float* const gain_data = gains.data_ptr<float>();
   float* const mean_data = means.data_ptr<float>();
-  const at::Tensor w = weights.contiguous();
-  const float* const weight = w.data_ptr<float>();
-  const int64_t size = means.size(1);
-  constexpr int64_t kChunk = 256;
-  const float over = relaxation;
-  at::parallel_for(0, (size + kChunk - 1) / kChunk, 4, [&](int64_t begin, int64_t end) {
-    float changes[64][kChunk];
-    for (int64_t first = begin * kChunk; first < std::min(size, end * kChunk); first += kChunk) {
-      const int64_t count = std::min(kChunk, size - first);
-      for (int64_t i = 0; i < width; ++i) {
-        float* const gain = wanted_data + i * size + first;
-        for (int64_t j = 0; j < i; ++j) {
-          const float factor = weight[i * width + j];
-          for (int64_t c = 0; c < count; ++c) gain[c] -= factor * changes[j][c];
-        }
-        float* const mean = mean_data + i * size + first;
-        for (int64_t c = 0; c < count; ++c) {
-          const float best = std::min(1.0f, std::max(-1.0f, gain[c]));
-          const float next = std::min(1.0f, std::max(-1.0f, mean[c] + over * (best - mean[c])));
-          changes[i][c] = next - mean[c];
-          mean[c] = next;
-        }
+  const float* const weight = weights.data_ptr<float>();
+  const float step = static_cast<float>(relaxation);
+  const auto clamp = [](float x) { return std::min(1.0f, std::max(-1.0f, x)); };
+  const auto relax_chunk = [&](int64_t first, int64_t width) {
+    std::array<std::array<float, kChunk>, kStripRows> changes;
+    for (int64_t i = 0; i < count; ++i) {
+      float* const gain = gain_data + i * size + first;
+      float* const mean = mean_data + i * size + first;
+      for (int64_t j = 0; j < i; ++j) {
+        for (int64_t c = 0; c < width; ++c) gain[c] -= weight[i * count + j] * changes[j][c];
       }
+      for (int64_t c = 0; c < width; ++c) {
+        const float next = clamp(mean[c] + step * (clamp(gain[c]) - mean[c]));
+        changes[i][c] = next - mean[c];
+        mean[c] = next;
+      }
+    }
+  };
+  // Columns do not depend on each other: any split over threads gives the same.
+  at::parallel_for(0, (size + kChunk - 1) / kChunk, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      relax_chunk(chunk * kChunk, std::min(kChunk, size - chunk * kChunk));
     }
   });
 }
 
-// matrix [d_near, d_far]
-void Update(const at::Tensor& matrix, const Relaxed& far, double temperature, double relaxation,
-            Relaxed& near) {
-  const int64_t rank = near.means.size(0);
-  const at::Tensor scaled = far.means * far.scale;                     // [r, d_far]
-  const double curvature = far.scale.square().sum().item<double>();    // of a sign, for all alike
-  const double unit = 1 / (temperature * curvature);
-  at::Tensor target = at::mm(scaled, matrix.t());  // [r, d_near]
-  target.mul_((near.scale.clamp_min(kTiny)).reciprocal().mul_(unit));
-  at::Tensor gram = SymmetricGram(scaled).mul_(unit);  // [r, r]
-  gram.fill_diagonal_(0);
-  for (int64_t first = 0; first < rank; first += kBlock) {
-    const int64_t block = std::min(kBlock, rank - first);
-    at::Tensor wanted = near.gains.narrow(0, first, block);
-    at::mm_out(wanted, gram.narrow(0, first, block), near.means);
-    at::sub_out(wanted, target.narrow(0, first, block), wanted);
-    at::Tensor before = near.means.narrow(0, first, block).clone();
-    for (int64_t i = 0; i < block; i += kStrip) {
-      const int64_t width = std::min(kStrip, block - i);
-      at::Tensor strip = wanted.narrow(0, i, width);
-      if (i > 0) {
-        const at::Tensor changes = near.means.narrow(0, first, i) - before.narrow(0, 0, i);
-        strip.addmm_(gram.narrow(0, first + i, width).narrow(1, first, i), changes, 1, -1);
-      }
-      SweepStrip(strip, gram.narrow(0, first + i, width).narrow(1, first + i, width), relaxation,
-                 near.means.narrow(0, first + i, width));
+void RelaxStripByOperators(const at::Tensor& weights, double relaxation, at::Tensor& gains,
+                           at::Tensor& means) {
+  const at::Tensor before = means.clone();
+  for (int64_t i = 0; i < means.size(0); ++i) {
+    at::Tensor gain = gains[i], mean = means[i];
+    if (i > 0) {
+      const at::Tensor changes = means.narrow(0, 0, i) - before.narrow(0, 0, i);  // [i, d]
+      gain.addmv_(changes.t(), weights[i].narrow(0, 0, i), 1, -1);                // [d, i] . [i]
     }
+    mean.lerp_(gain.clamp(-1, 1), relaxation).clamp_(-1, 1);
   }
-  // <W, A> / <A, A> of every row, with what the means still vary.
-  const at::Tensor along = (target * near.means).sum(0);            // [d], in units of 1/t
-  const at::Tensor rest = (near.gains * near.means).sum(0);
-  const at::Tensor square = (along - rest).add_(rank / temperature);
-  near.scale = near.scale * (along / square).abs();
 }
-
-}  // namespace
 
 PathFactors Anneal(const at::Tensor& matrix, int64_t rank, int iterations, uint64_t seed) {
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   const int64_t d_out = matrix.size(0), d_in = matrix.size(1);
   const at::Tensor random = at::randn({rank, d_in}, generator, at::kFloat).to(matrix.options());
   const at::Tensor zeros = at::zeros({rank, d_out}, matrix.options());
-  Relaxed v{SignOf(random), at::empty_like(random), at::ones({d_in}, matrix.options())};
-  Relaxed u{zeros, at::empty_like(zeros),
-            matrix.norm(2, 1).div_(std::sqrt(static_cast<double>(d_in * rank))).clamp_min(kTiny)};
-  const at::Tensor turned = matrix.t();
-  for (int step = 0; step < iterations; ++step) {
-    const bool last = step + 1 == iterations;
-    const double share = iterations > 1 ? static_cast<double>(step) / (iterations - 1) : 1;
-    const double temperature =
-        kFirstTemperature + (kLastTemperature - kFirstTemperature) * share;
-    Update(matrix, v, temperature, last ? 1 : kRelaxation, u);
-    Update(turned, u, temperature, last ? 1 : kRelaxation, v);
+  const double size = matrix.norm().item<double>() / std::sqrt(static_cast<double>(d_out * d_in));
+  Side v{SignOf(random), at::zeros_like(random), Profile(matrix.t())};
+  Side u{zeros, at::zeros_like(zeros), Profile(matrix) * (size / std::sqrt(rank))};
+  const ByteRows rows = ToByteRows(matrix);
+  const ByteRows columns = ToByteRows(matrix.t());
+  for (int i = 0; i < iterations; ++i) {
+    const double share = iterations > 1 ? static_cast<double>(i) / (iterations - 1) : 1;
+    // Without over-relaxation at last, so that a mean is its gain, clamped.
+    const Step step{kFirstTemperature + (kLastTemperature - kFirstTemperature) * share,
+                    i + 1 < iterations ? kRelaxation : 1, i < kPooledShare * iterations};
+    Update(rows, v, step, u);
+    Update(columns, u, step, v);
   }
   return {v.gains, u.gains, v.scale, u.scale, at::ones({rank}, matrix.options())};
 }
