@@ -3,27 +3,25 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 
 #include "compress/factorize/byte_rows.h"
+#include "compress/factorize/scales.h"
 
 namespace llmq {
 namespace {
 
-double Env(const char* n, double d) {
-  const char* s = getenv(n);
-  return s ? atof(s) : d;
-}
-const double kFirstTemperature = Env("T0", 1.3);
-const double kLastTemperature = Env("T1", 0.45);
+constexpr double kFirstTemperature = 1.3;
+constexpr double kLastTemperature = 0.4;
 // Successive over-relaxation. Beyond 2 it diverges.
-const double kRelaxation = Env("OV", 1.8);
+constexpr double kRelaxation = 1.8;
 // Scales of single rows and columns, fitted while the means know little, run to one row and one
 // column. For this share of the iterations norms are their profile.
-const double kPooledShare = Env("WARM", 0.25);
+constexpr double kPooledShare = 0.25;
 constexpr int64_t kBlock = 64;         // rows of means between products with all others
 constexpr int64_t kChunk = 256;        // columns: a strip's chunk stays in the first cache
 constexpr double kLeastSquare = 0.01;  // of that of signs alone
+// Of the root mean square: a row of zeros must not divide by one.
+constexpr double kLeastScale = 1e-6;
 constexpr double kTiny = 1e-30;
 
 // One side of the product.
@@ -88,6 +86,10 @@ void RelaxBlock(const at::Tensor& interaction, double relaxation, at::Tensor gai
   }
 }
 
+at::Tensor AtLeast(const at::Tensor& scale) {  // [d]
+  return scale.clamp_min(std::max(RootMeanSquare(scale) * kLeastScale, kTiny));
+}
+
 // <W_i, A_i> / E<A_i, A_i> for each row i, or for all rows together. In units of signs' square
 // over the temperature, the gains' own.
 void FitScale(const at::Tensor& target, const Step& step, Side& side) {
@@ -96,7 +98,7 @@ void FitScale(const at::Tensor& target, const Step& step, Side& side) {
   const at::Tensor rest = (side.gains * side.means).sum(0);  // [d]
   const at::Tensor square = (along - rest).add_(signs).clamp_min_(kLeastSquare * signs);
   if (!step.pooled) {
-    side.scale = side.scale * (along / square).abs();
+    side.scale = AtLeast(side.scale * (along / square).abs());
     return;
   }
   const at::Tensor weights = side.scale.square();
@@ -111,7 +113,7 @@ void Update(const ByteRows& matrix, const Side& far, const Step& step, Side& nea
   const double curvature = std::max(far.scale.square().sum().item<double>(), kTiny);
   const double unit = 1 / (step.temperature * curvature);
   at::Tensor target = ProductOfRows(scaled, matrix);  // [r, d_near]
-  target.mul_(near.scale.clamp_min(kTiny).reciprocal_().mul_(unit));
+  target.mul_(near.scale.reciprocal().mul_(unit));
   at::Tensor interaction = GramOfRows(scaled).mul_(unit);  // [r, r]
   interaction.fill_diagonal_(0);
   MeanProducts products(interaction, near.means);
@@ -128,8 +130,8 @@ void Update(const ByteRows& matrix, const Side& far, const Step& step, Side& nea
 
 // Norms of rows [d, n], with mean square 1.
 at::Tensor Profile(const at::Tensor& rows) {
-  const at::Tensor norms = rows.norm(2, 1);
-  return (norms / norms.square().mean().sqrt()).clamp_min_(kTiny);
+  const at::Tensor norms = rows.square().sum(1).sqrt_();
+  return AtLeast(norms / RootMeanSquare(norms));
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 namespace llmq {
 namespace {
 
+// Nothing is gained below, and LibTorch 2.11 multiplies [n, 1] by [1, m] wrongly.
+constexpr int64_t kLeastSize = 16;
 constexpr int64_t kStrips = 8;
 constexpr double kTiny = 1e-30;
 
@@ -32,11 +34,10 @@ bool HasByteProducts(const at::Tensor& like) {
 }
 
 ByteRows ToByteRows(const at::Tensor& values) {
-  if (!HasByteProducts(values)) return {values, {}, {}};
+  if (values.size(1) < kLeastSize || !HasByteProducts(values)) return {values, {}, {}};
   const at::Tensor scale = values.abs().amax(1).div_(kLargestByte).clamp_min_(kTiny);  // [n]
   // Rounding is off by a uniform number of variance step^2 / 12.
-  const double lost =
-      (scale.square().sum(at::kDouble).item<double>() * values.size(1)) / 12;
+  const double lost = (scale.square().sum(at::kDouble).item<double>() * values.size(1)) / 12;
   const double norm = values.norm(2, at::kDouble).item<double>();
   if (!(lost <= kByteLoss * kByteLoss * norm * norm)) return {values, {}, {}};
   return {values, (values / scale.unsqueeze(1)).round_().to(at::kChar), scale};
@@ -45,7 +46,7 @@ ByteRows ToByteRows(const at::Tensor& values) {
 at::Tensor ProductOfRows(const ByteRows& a, const ByteRows& b) {
   if (!a.bytes.defined() || !b.bytes.defined()) return at::mm(a.values, b.values.t());
   const at::Tensor product = at::_int_mm(a.bytes, b.bytes.t()).to(at::kFloat);
-  return product.mul_(a.scale.unsqueeze(1)).mul_(b.scale);
+  return product.mul_(at::outer(a.scale, b.scale));
 }
 
 at::Tensor GramOfRows(const ByteRows& rows) {
