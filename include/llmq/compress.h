@@ -19,8 +19,9 @@ namespace llmq {
 
 enum class SvdPrecision { kFloat32, kFloat64 };
 // What training starts from: the paper's decomposition; the same after a rotation (LittleBit-2); a
-// fit of signs and scales (NanoQuant). The last two are refined: docs/cli.md.
-enum class InitMethod { kDualSvid, kItq, kAdmm };
+// fit of signs and scales (NanoQuant); signs annealed (docs/decisions/0005). All but the first are
+// refined.
+enum class InitMethod { kDualSvid, kItq, kAdmm, kAnneal };
 // Whether the fit before training weighs channels by what they carry: by mean squares of inputs and
 // of the loss's derivatives, or of inputs alone (one pass forward, little memory).
 enum class ImportanceMode { kOff, kForward, kFull };
@@ -31,6 +32,7 @@ constexpr const char* InitMethodName(InitMethod method) {
   switch (method) {
     case InitMethod::kItq: return "itq";
     case InitMethod::kAdmm: return "admm";
+    case InitMethod::kAnneal: return "anneal";
     case InitMethod::kDualSvid: break;
   }
   return "dual-svid";

@@ -17,7 +17,7 @@ _llm_quantize() {
       fi
       return ;;
     --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
-    --init) COMPREPLY=($(compgen -W "dual-svid itq admm" -- "$current")); return ;;
+    --init) COMPREPLY=($(compgen -W "dual-svid itq admm anneal" -- "$current")); return ;;
     --importance) COMPREPLY=($(compgen -W "off forward full" -- "$current")); return ;;
     --allocation) COMPREPLY=($(compgen -W "uniform auto" -- "$current")); return ;;
     --residual) COMPREPLY=($(compgen -W "auto spare on off" -- "$current")); return ;;

@@ -37,7 +37,7 @@ $tool -n $compress -l checkpoint-dir -xa '(__fish_complete_directories)' -d 'Che
 $tool -n $compress -l resume -xa '(__fish_complete_directories)' -d 'Resume from checkpoints'
 $tool -n $compress -l skip-validation -d 'Skip measuring quality'
 $tool -n $compress -l recipe -xa 'auto littlebit' -d 'How to compress'
-$tool -n $compress -l init -xa 'dual-svid itq admm' -d 'Factorization before training'
+$tool -n $compress -l init -xa 'dual-svid itq admm anneal' -d 'Factorization before training'
 $tool -n $compress -l importance -xa 'off forward full' -d 'Weigh channels'
 $tool -n $compress -l allocation -xa 'uniform auto' -d 'Bits of the matrices'
 $tool -n $compress -l residual -xa 'auto spare on off' -d 'Residual path'
