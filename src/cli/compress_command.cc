@@ -225,10 +225,6 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
 }
 
 void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("--train-tokens", a.train.tokens,
-                 "Tokens to train on after factorization (0: none)")
-      ->type_name("INT")
-      ->capture_default_str();
   app.add_option("--train-batch", a.train.batch_sequences, "Sequences per training step")
       ->type_name("INT")
       ->capture_default_str();

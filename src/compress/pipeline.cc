@@ -18,6 +18,7 @@
 #include "compress/stages/factorize_stage.h"
 #include "compress/stages/plan_stage.h"
 #include "compress/stages/text_stage.h"
+#include "compress/stages/time_stage.h"
 #include "compress/stages/train_stage.h"
 #include "compress/torch_bridge.h"
 #include "llmq/error.h"
@@ -161,6 +162,7 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
                       options.resume);
   }
   if (run.trains() || run.calibrates()) PrepareText(run);
+  PlanTime(run);
   Plan(run);
   ReportPlan(run);
   Factorize(run);

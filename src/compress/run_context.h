@@ -24,6 +24,17 @@
 
 namespace llmq {
 
+// Seconds since it was made.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 struct RunContext {
   const CompressOptions& options;
   CompressObserver& observer;
@@ -40,22 +51,12 @@ struct RunContext {
   std::vector<LayerState> layers;             // per linear; after factorization
   std::unique_ptr<Student> student;           // after training
   CompressReport report;
+  Stopwatch watch;  // since the run began
 
-  bool trains() const { return options.train.tokens > 0; }
+  bool trains() const { return options.trains(); }
   bool calibrates() const { return options.calibrates(); }
   // Says how far the run came and how to continue it. Throws Error{kUserCancelled}.
   [[noreturn]] void ThrowStopped(const std::string& progress) const;
-};
-
-// Seconds since it was made.
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace llmq

@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "compress/stages/time_stage.h"
 #include "compress/train/load_frame.h"
 #include "compress/train/trainer.h"
 #include "llmq/error.h"
@@ -15,6 +16,8 @@ namespace llmq {
 namespace {
 
 constexpr double kSaveIntervalSeconds = 30;
+constexpr int64_t kFirstFit = 5;    // steps until the first look at the clock
+constexpr int64_t kFits = 20;       // looks in all, about
 constexpr size_t kLossWindow = 10;  // steps that the reported losses are means over
 
 double Mean(std::span<const double> values) {
@@ -40,7 +43,20 @@ void LoadTraining(RunContext& run, Trainer& trainer) {
   }
 }
 
+// The end follows the speed that steps have had so far. Now and then only: the schedule of the
+// learning rate should not tremble.
+void FitIntoBudget(RunContext& run, Trainer& trainer, int64_t begin, double seconds) {
+  const int64_t measured = trainer.step() - begin;
+  if (measured != kFirstFit && measured % std::max(kFirstFit, trainer.total_steps() / kFits) != 0) {
+    return;
+  }
+  trainer.Retarget(StepsWithin(run, trainer.step(), measured, seconds));
+  run.observer.SetTotal(trainer.total_steps());
+}
+
 void RunSteps(RunContext& run, Trainer& trainer) {
+  const Stopwatch watch;
+  const int64_t begin = trainer.step();
   Stopwatch saved;
   while (trainer.step() < trainer.total_steps()) {
     const bool stop = run.observer.StopRequested();
@@ -53,6 +69,7 @@ void RunSteps(RunContext& run, Trainer& trainer) {
           fmt::format("{} of {} training steps", trainer.step(), trainer.total_steps()));
     }
     const double loss = trainer.Step();
+    if (run.options.time_budget_seconds > 0) FitIntoBudget(run, trainer, begin, watch.seconds());
     run.observer.Advance(trainer.step(), fmt::format("loss {:.4f}", loss));
   }
   // So that a kill while the file is being written costs nothing but the writing.
