@@ -46,7 +46,8 @@ double ProbeSpeed(RunContext& run) {
 double IterationOperations(const RankPlan& plan) {
   double sum = 0;
   for (const PlannedLayer& layer : plan.layers) {
-    const auto m = static_cast<double>(layer.shape.d_out), n = static_cast<double>(layer.shape.d_in);
+    const auto m = static_cast<double>(layer.shape.d_out),
+               n = static_cast<double>(layer.shape.d_in);
     const auto rank = static_cast<double>(layer.shape.rank * layer.shape.paths);
     sum += 2 * m * n * rank + 2 * rank * rank * (m + n);
   }
@@ -57,7 +58,8 @@ Estimate EstimateTime(RunContext& run) {
   const double speed = ProbeSpeed(run);
   const ModelConfig& config = run.checkpoint.config();
   const auto dense = static_cast<double>(run.plan.body_weights);
-  const double head = static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
+  const double head =
+      static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
   double factored = 0;
   for (const PlannedLayer& layer : run.plan.layers) {
     const LittleBitShape& shape = layer.shape;
@@ -68,7 +70,8 @@ Estimate EstimateTime(RunContext& run) {
     const double passes = run.options.importance == ImportanceMode::kForward ? 1 : 4;
     const auto tokens =
         static_cast<double>(run.options.calibration_sequences * run.train.sequence_tokens);
-    estimate.before_training += tokens * (passes * dense + 3 * head) / (kTransformerEfficiency * speed);
+    estimate.before_training +=
+        tokens * (passes * dense + 3 * head) / (kTransformerEfficiency * speed);
   }
   const double iteration = IterationOperations(run.plan) / (kFactorizeEfficiency * speed);
   estimate.before_training += kFactorizeIterations * iteration;
@@ -95,7 +98,8 @@ void PlanTime(RunContext& run) {
                 "Give more time, or use --effort quick --allocation uniform --train-tokens 0");
   }
   const int64_t step_tokens = run.train.batch_sequences * run.train.sequence_tokens;
-  const auto steps = static_cast<int64_t>(left / (estimate.per_token * static_cast<double>(step_tokens)));
+  const auto steps =
+      static_cast<int64_t>(left / (estimate.per_token * static_cast<double>(step_tokens)));
   run.train.tokens = std::max<int64_t>(1, steps) * step_tokens;
   run.observer.Info(fmt::format(
       "Time budget {:.0f} s: calibrating and factorizing about {:.0f} s, then training about {} "
