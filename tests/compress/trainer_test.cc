@@ -37,7 +37,7 @@ class TrainerTest : public ::testing::Test {
                                       {linear.d_out, linear.d_in, 8, 2}, {}));
     }
     return Student(checkpoint_->config(), std::move(layers),
-                   StoredFrame(*checkpoint_, teacher_->frame, 8, at::kCPU), at::kCPU,
+                   StoredFrame(*checkpoint_, teacher_->frame, {8, 8}, at::kCPU), at::kCPU,
                    options_.part);
   }
 
