@@ -38,7 +38,8 @@ std::string Header(const std::vector<ExpectedTensor>& tensors) {
   int64_t offset = 0;
   for (const ExpectedTensor& tensor : tensors) {
     const int64_t end = offset + 2 * Elements(tensor);
-    header[tensor.name] = {{"dtype", "BF16"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    header[tensor.name] = {
+        {"dtype", "BF16"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   return DumpJson(header, -1);
@@ -75,7 +76,8 @@ void Write(const fs::path& config_path, const fs::path& out, int64_t layers,
   WriteFileAtomically(out / "config.json", text);
   if (!tokenizer_from.empty()) {
     for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
-      fs::copy_file(fs::path(tokenizer_from) / name, out / name, fs::copy_options::overwrite_existing);
+      fs::copy_file(fs::path(tokenizer_from) / name, out / name,
+                    fs::copy_options::overwrite_existing);
     }
   }
   const std::vector<ExpectedTensor> tensors =

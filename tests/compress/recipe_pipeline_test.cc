@@ -46,9 +46,9 @@ TEST_F(AutoRecipe, AllocatesWithinTheTargetAndSaysWhatItDid) {
                                                "Training", "Writing"}));
   EXPECT_LE(report_.body_bpw, options_.rank.target_bpw);
   EXPECT_GT(report_.body_bpw, 0.97 * options_.rank.target_bpw);  // 64-byte sections of tiny layers
-  const auto [low, high] = std::minmax_element(
-      report_.layers.begin(), report_.layers.end(),
-      [](const LayerReport& a, const LayerReport& b) { return a.bpw < b.bpw; });
+  const auto [low, high] =
+      std::minmax_element(report_.layers.begin(), report_.layers.end(),
+                          [](const LayerReport& a, const LayerReport& b) { return a.bpw < b.bpw; });
   EXPECT_LT(low->bpw, 0.95 * high->bpw);
   EXPECT_GT(report_.calibrate_seconds, 0);
   LittleBitFile(options_.output).Verify();
