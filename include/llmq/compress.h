@@ -61,6 +61,11 @@ struct TrainOptions {
   // Of scales, norms and biases to that of latents; scales move by this share of their size.
   double scale_rate = 1;
   TrainedPart part = TrainedPart::kAll;
+  // Tokens that one pass over a block sees: blocks are compressed one after the other, each trained
+  // to answer as the original does on what those before it hand on. 0: matrices by themselves.
+  int64_t block_tokens = 0;
+  bool absorption = true;  // a block's weights adapt to the error before them, then are factorized
+  int64_t kd_tokens = 0;   // of a last training, of scales and norms only
 };
 
 struct CompressOptions {
@@ -89,6 +94,8 @@ struct CompressOptions {
   bool calibrates() const {
     return importance != ImportanceMode::kOff || allocation == Allocation::kAuto;
   }
+  bool trains() const { return train.tokens > 0 || train.block_tokens > 0 || train.kd_tokens > 0; }
+  bool reads_text() const { return calibrates() || trains(); }
 };
 
 struct LayerReport {

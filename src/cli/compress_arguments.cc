@@ -134,7 +134,9 @@ void CheckCompressValues(const CompressArguments& arguments,
     ThrowRange("--output-name", "a file name without '/'", "'" + arguments.output_name + "'",
                "Name the directory with --output-dir");
   }
-  if (arguments.train_tokens > 0 && !arguments.text.calibration_data.empty() &&
+  const bool trains = arguments.train_tokens > 0 || arguments.recipe.block_tokens.value_or(0) > 0 ||
+                      arguments.recipe.kd_tokens.value_or(0) > 0;
+  if (trains && !arguments.text.calibration_data.empty() &&
       SameFile(arguments.text.calibration_data, arguments.text.held_out_data)) {
     throw Error(
         ErrorCode::kInvalidArguments,

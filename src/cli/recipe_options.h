@@ -27,6 +27,9 @@ struct RecipeArguments {
   std::optional<double> kv_rank_factor;
   std::optional<double> learning_rate;
   std::optional<Surrogate> surrogate;
+  std::optional<int64_t> block_tokens;
+  std::optional<bool> absorption;
+  std::optional<int64_t> kd_tokens;
 };
 
 void AddRecipeOptions(CLI::App& app, RecipeArguments& arguments);

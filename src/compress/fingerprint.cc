@@ -77,12 +77,15 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   if (options.calibrates()) {
     add("calibration sequences", fmt::format("{}", options.calibration_sequences));
   }
-  if (options.calibrates() || train.tokens > 0) {
+  if (options.reads_text()) {
     add("sequence tokens", fmt::format("{}", train.sequence_tokens));
     add("training text", fmt::format("{} ({:016x})", options.training_text.name,
                                      TextChecksum(options.training_text)));
   }
-  if (train.tokens == 0) return fingerprint;
+  add("block tokens", fmt::format("{}", train.block_tokens));
+  add("absorption", train.absorption ? "on" : "off");
+  add("distillation tokens", fmt::format("{}", train.kd_tokens));
+  if (!options.trains()) return fingerprint;
   add("learning rate", fmt::format("{}", train.learning_rate));
   add("batch sequences", fmt::format("{}", train.batch_sequences));
   add("hidden weight", fmt::format("{}", train.hidden_weight));

@@ -7,6 +7,7 @@
 #define LLMQ_COMPRESS_RUN_CONTEXT_H_
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,10 +39,13 @@ struct RunContext {
   std::vector<int32_t> tokens;                // of the training text
   std::vector<ChannelStatistics> statistics;  // per linear; empty: not measured
   std::vector<LayerState> layers;             // per linear; after factorization
+  std::map<std::string, at::Tensor> frame;    // norms and biases that block training has changed
   std::unique_ptr<Student> student;           // after training
   CompressReport report;
 
-  bool trains() const { return options.train.tokens > 0; }
+  // The whole model, all of it or its scales.
+  bool trains() const { return options.train.tokens > 0 || options.train.kd_tokens > 0; }
+  bool trains_blocks() const { return options.train.block_tokens > 0; }
   bool calibrates() const { return options.calibrates(); }
   // Says how far the run came and how to continue it. Throws Error{kUserCancelled}.
   [[noreturn]] void ThrowStopped(const std::string& progress) const;

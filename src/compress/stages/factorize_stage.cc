@@ -30,22 +30,12 @@ std::vector<int64_t> LoadLayers(RunContext& run) {
   return missing;
 }
 
-FactorizeSettings SettingsOf(const RunContext& run, size_t index) {
-  const CompressOptions& options = run.options;
-  FactorizeSettings settings{
-      options.svd_precision, options.seed, run.device.device, options.init, {}};
-  if (options.importance != ImportanceMode::kOff) {
-    settings.importance = ImportanceOf(run.statistics[index]);
-  }
-  return settings;
-}
-
 void FactorizeOne(RunContext& run, size_t index) {
   const Stopwatch watch;
   const PlannedLayer& planned = run.plan.layers[index];
   const TensorView& weight = run.checkpoint.Get(planned.linear.name + ".weight");
   LayerState& layer = run.layers[index];
-  layer.factors = FactorizeLayer(weight, planned.shape, SettingsOf(run, index));
+  layer.factors = FactorizeLayer(weight, planned.shape, FactorizationOf(run, index));
   if (!run.trains()) {
     layer.packed = PackFactors(layer.factors, weight.name);
     layer.factors.paths.clear();
@@ -56,6 +46,16 @@ void FactorizeOne(RunContext& run, size_t index) {
 }
 
 }  // namespace
+
+FactorizeSettings FactorizationOf(const RunContext& run, size_t index) {
+  const CompressOptions& options = run.options;
+  FactorizeSettings settings{
+      options.svd_precision, options.seed, run.device.device, options.init, {}};
+  if (options.importance != ImportanceMode::kOff) {
+    settings.importance = ImportanceOf(run.statistics[index]);
+  }
+  return settings;
+}
 
 void Factorize(RunContext& run) {
   const Stopwatch watch;
