@@ -19,8 +19,9 @@ namespace llmq {
 
 enum class SvdPrecision { kFloat32, kFloat64 };
 // What training starts from: the paper's decomposition; the same after a rotation (LittleBit-2); a
-// fit of signs and scales (NanoQuant). The last two are refined: docs/cli.md.
-enum class InitMethod { kDualSvid, kItq, kAdmm };
+// fit of signs and scales (NanoQuant); signs annealed (docs/decisions/0005). All but the first are
+// refined.
+enum class InitMethod { kDualSvid, kItq, kAdmm, kAnneal };
 // Whether the fit before training weighs channels by what they carry: by mean squares of inputs and
 // of the loss's derivatives, or of inputs alone (one pass forward, little memory).
 enum class ImportanceMode { kOff, kForward, kFull };
@@ -31,6 +32,7 @@ constexpr const char* InitMethodName(InitMethod method) {
   switch (method) {
     case InitMethod::kItq: return "itq";
     case InitMethod::kAdmm: return "admm";
+    case InitMethod::kAnneal: return "anneal";
     case InitMethod::kDualSvid: break;
   }
   return "dual-svid";
@@ -48,6 +50,12 @@ constexpr const char* ImportanceModeName(ImportanceMode mode) {
 // What training moves: everything but embedding and head, or not the signs either.
 enum class TrainedPart { kAll, kScales };
 
+// Of matrix products in training. kAuto: bf16 on CUDA devices, float32 on the CPU.
+enum class TrainPrecision { kAuto, kFloat32, kBf16 };
+// Whether training keeps what each block computed, or computes it again on the way back: the same
+// result, with less memory and a third more work. kAuto: on if it would not fit otherwise.
+enum class GradientCheckpointing { kAuto, kOn, kOff };
+
 struct TrainOptions {
   int64_t tokens = 200000;      // 0: initialization only
   double learning_rate = 3e-4;  // peak of the cosine
@@ -61,6 +69,8 @@ struct TrainOptions {
   // Of scales, norms and biases to that of latents; scales move by this share of their size.
   double scale_rate = 1;
   TrainedPart part = TrainedPart::kAll;
+  TrainPrecision precision = TrainPrecision::kAuto;
+  GradientCheckpointing gradient_checkpointing = GradientCheckpointing::kAuto;
   // Tokens that one pass over a block sees: blocks are compressed one after the other, each trained
   // to answer as the original does on what those before it hand on. 0: matrices by themselves.
   int64_t block_tokens = 0;

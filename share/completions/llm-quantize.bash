@@ -17,12 +17,16 @@ _llm_quantize() {
       fi
       return ;;
     --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
-    --init) COMPREPLY=($(compgen -W "dual-svid itq admm" -- "$current")); return ;;
-    --residual) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
+    --init) COMPREPLY=($(compgen -W "dual-svid itq admm anneal" -- "$current")); return ;;
+    --importance) COMPREPLY=($(compgen -W "off forward full" -- "$current")); return ;;
+    --allocation) COMPREPLY=($(compgen -W "uniform auto" -- "$current")); return ;;
+    --residual) COMPREPLY=($(compgen -W "auto spare on off" -- "$current")); return ;;
     --embedding-bits | --head-bits) COMPREPLY=($(compgen -W "16 8 6 4 auto" -- "$current")); return ;;
     --budget-scope) COMPREPLY=($(compgen -W "body file" -- "$current")); return ;;
     --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;
-    --recipe) COMPREPLY=($(compgen -W "littlebit" -- "$current")); return ;;
+    --train-precision) COMPREPLY=($(compgen -W "auto float32 bf16" -- "$current")); return ;;
+    --gradient-checkpointing) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
+    --recipe) COMPREPLY=($(compgen -W "auto littlebit" -- "$current")); return ;;
     --gguf-quant) COMPREPLY=($(compgen -W "F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K" -- "$current")); return ;;
     --protocol) COMPREPLY=($(compgen -W "paper llama.cpp" -- "$current")); return ;;
     --device) COMPREPLY=($(compgen -W "auto cpu cuda" -- "$current")); return ;;
@@ -38,8 +42,8 @@ _llm_quantize() {
     info) options+=" --check" ;;
     littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
-        --skip-validation --recipe --init --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits
-        --train-tokens --train-lr --train-batch --surrogate --device --seed --threads --dry-run --export-metadata --gguf-quant
+        --skip-validation --recipe --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits
+        --train-tokens --train-lr --train-batch --surrogate --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
         --pre-tokenizer --max-shard-size" ;;
     littlebitinfo) options+=" --layers --verify --export-metadata" ;;
     littlebitconvert) options+=" -o --output-dir -n --output-name --gguf-quant --pre-tokenizer --max-shard-size

@@ -44,9 +44,9 @@ void CheckBpw(double bpw, const CompressEnvironment& environment) {
 }
 
 void CheckTraining(const CompressArguments& arguments) {
-  if (arguments.train_tokens < 0) ThrowRange("--train-tokens", "0 or more", arguments.train_tokens);
-  if (arguments.train_batch < 1 || arguments.train_batch > 4096) {
-    ThrowRange("--train-batch", "1 to 4096 sequences", arguments.train_batch);
+  if (arguments.train.tokens < 0) ThrowRange("--train-tokens", "0 or more", arguments.train.tokens);
+  if (arguments.train.batch_sequences < 1 || arguments.train.batch_sequences > 4096) {
+    ThrowRange("--train-batch", "1 to 4096 sequences", arguments.train.batch_sequences);
   }
 }
 
@@ -134,7 +134,7 @@ void CheckCompressValues(const CompressArguments& arguments,
     ThrowRange("--output-name", "a file name without '/'", "'" + arguments.output_name + "'",
                "Name the directory with --output-dir");
   }
-  const bool trains = arguments.train_tokens > 0 || arguments.recipe.block_tokens.value_or(0) > 0 ||
+  const bool trains = arguments.train.tokens > 0 || arguments.recipe.block_tokens.value_or(0) > 0 ||
                       arguments.recipe.kd_tokens.value_or(0) > 0;
   if (trains && !arguments.text.calibration_data.empty() &&
       SameFile(arguments.text.calibration_data, arguments.text.held_out_data)) {
@@ -232,12 +232,11 @@ CompressOptions MakeCompressOptions(const CompressArguments& arguments,
   options.output = OutputPath(arguments);
   options.rank.target_bpw = arguments.target_bpw;
   options.rank.manual_rank = arguments.rank.value_or(0);
+  options.train = arguments.train;
   ApplyRecipeArguments(arguments.recipe, options);
   options.svd_precision = environment.precision;
   options.budget_scope = arguments.budget_scope;
   options.table_bits = WantedTableBits(arguments);
-  options.train.tokens = arguments.train_tokens;
-  options.train.batch_sequences = arguments.train_batch;
   options.device = arguments.device;
   options.threads = arguments.threads;
   options.seed = arguments.seed;

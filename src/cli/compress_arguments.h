@@ -36,8 +36,7 @@ struct CompressArguments {
   BudgetScope budget_scope = BudgetScope::kBody;
   std::string embedding_bits = "8";
   std::string head_bits;  // empty: as embedding_bits
-  int64_t train_tokens = TrainOptions().tokens;
-  int64_t train_batch = TrainOptions().batch_sequences;
+  TrainOptions train;     // what no recipe sets
   std::string device = "auto";
   uint64_t seed = 0;
   int threads = 0;

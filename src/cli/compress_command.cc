@@ -225,13 +225,31 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
 }
 
 void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("--train-tokens", a.train_tokens,
+  app.add_option("--train-tokens", a.train.tokens,
                  "Tokens to train on after factorization (0: none)")
       ->type_name("INT")
       ->capture_default_str();
-  app.add_option("--train-batch", a.train_batch, "Sequences per training step")
+  app.add_option("--train-batch", a.train.batch_sequences, "Sequences per training step")
       ->type_name("INT")
       ->capture_default_str();
+  app.add_option("--train-precision", a.train.precision,
+                 "Matrix products in training: auto, float32, bf16 (auto: bf16 on CUDA)")
+      ->type_name("TEXT")
+      ->default_str("auto")
+      ->transform(CLI::CheckedTransformer(
+                      std::map<std::string, TrainPrecision>{{"auto", TrainPrecision::kAuto},
+                                                            {"float32", TrainPrecision::kFloat32},
+                                                            {"bf16", TrainPrecision::kBf16}})
+                      .description(""));
+  app.add_option("--gradient-checkpointing", a.train.gradient_checkpointing,
+                 "Less memory, a third more work in training: auto, on, off (auto: if needed)")
+      ->type_name("TEXT")
+      ->default_str("auto")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, GradientCheckpointing>{
+                                              {"auto", GradientCheckpointing::kAuto},
+                                              {"on", GradientCheckpointing::kOn},
+                                              {"off", GradientCheckpointing::kOff}})
+                      .description(""));
 }
 
 void AddRunOptions(CLI::App& app, CompressArguments& a) {

@@ -15,8 +15,10 @@ template <typename T>
 using Choices = std::map<std::string, T>;
 
 const Choices<Recipe> kRecipes = {{"auto", Recipe::kAuto}, {"littlebit", Recipe::kLittleBit}};
-const Choices<InitMethod> kInits = {
-    {"dual-svid", InitMethod::kDualSvid}, {"itq", InitMethod::kItq}, {"admm", InitMethod::kAdmm}};
+const Choices<InitMethod> kInits = {{"dual-svid", InitMethod::kDualSvid},
+                                    {"itq", InitMethod::kItq},
+                                    {"admm", InitMethod::kAdmm},
+                                    {"anneal", InitMethod::kAnneal}};
 const Choices<ImportanceMode> kImportances = {{"off", ImportanceMode::kOff},
                                               {"forward", ImportanceMode::kForward},
                                               {"full", ImportanceMode::kFull}};
@@ -85,7 +87,8 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
   AddChoice(app, "--recipe", a.recipe, kRecipes,
             "How to compress: auto (what measured best), littlebit (the paper)")
       ->default_str("auto");
-  AddChoice(app, "--init", a.init, kInits, "Factorization before training: dual-svid, itq, admm");
+  AddChoice(app, "--init", a.init, kInits,
+            "Factorization before training: dual-svid, itq, admm, anneal");
   AddChoice(app, "--importance", a.importance, kImportances,
             "Weigh channels by calibration: off, forward (less memory), full");
   AddChoice(app, "--allocation", a.allocation, kAllocations,

@@ -4,6 +4,7 @@
 #include <torch/version.h>
 
 #include "base/bytes.h"
+#include "compress/train/precision.h"
 
 namespace llmq {
 namespace {
@@ -92,6 +93,8 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("scale rate", fmt::format("{}", train.scale_rate));
   add("warm-up share", fmt::format("{}", train.warmup_share));
   add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");
+  add("training precision",
+      ResolvePrecision(train.precision, device) == TrainPrecision::kBf16 ? "bf16" : "float32");
   add("trained part", train.part == TrainedPart::kAll ? "all" : "scales");
   return fingerprint;
 }

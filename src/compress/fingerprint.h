@@ -2,7 +2,7 @@
 //
 // Before: pipeline knows model, options and device. After: checkpoint_store names its directory
 // after the number and, when a resumed run does not match, names the words that differ. The number
-// of threads is not in it: the result does not depend on it.
+// of threads and gradient checkpointing are not in it: the result does not depend on them.
 #ifndef LLMQ_COMPRESS_FINGERPRINT_H_
 #define LLMQ_COMPRESS_FINGERPRINT_H_
 

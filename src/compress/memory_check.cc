@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -12,26 +13,43 @@ namespace llmq {
 namespace {
 
 constexpr int64_t kBytesPerValue = 4;  // everything is f32
-// Of a trained value: itself, its sign, two moments, and the sum of its gradients.
-constexpr int64_t kCopiesOfParameter = 5;
+// Of a latent that moves: itself, its sign with scales, two moments, and the sum of its gradients.
+constexpr int64_t kCopiesOfMoving = 5;
+// Of one that does not: itself and its sign.
+constexpr int64_t kCopiesOfResting = 2;
+// Per token and vocabulary entry: logits, logarithms and probabilities of the last step.
+constexpr int64_t kVocabularyCopies = 6;
 
 int64_t TableValues(const ModelConfig& config) {
   const int64_t one = config.vocab_size * config.hidden_size;
   return config.tie_word_embeddings ? one : 2 * one;
 }
 
-// Values that the backward pass of one token needs. Counted from trainable_model: what each
-// operation saves.
-int64_t ActivationsPerToken(const ModelConfig& config, const RankPlan& plan) {
+// Values that the backward pass of one token needs of all blocks. Counted from trainable_model:
+// what each operation saves.
+int64_t BlockValuesPerToken(const ModelConfig& config, const RankPlan& plan,
+                            const TrainOptions& options) {
   int64_t values = 0;
   for (const PlannedLayer& layer : plan.layers) {
     const LittleBitShape& shape = layer.shape;
-    values += shape.paths * (shape.d_in + 2 * shape.rank + 2 * shape.d_out);
+    values += 2 * shape.paths * shape.rank;
+    if (options.part == TrainedPart::kScales) values += shape.paths * (shape.d_in + shape.d_out);
   }
   const int64_t heads = config.num_heads * config.head_dim;
-  values +=
-      config.num_layers * (10 * config.hidden_size + 8 * heads + 4 * config.intermediate_size);
-  return values + 6 * config.vocab_size;
+  return values +
+         config.num_layers * (8 * config.hidden_size + 8 * heads + 5 * config.intermediate_size);
+}
+
+int64_t ActivationsPerToken(const ModelConfig& config, const RankPlan& plan,
+                            const TrainOptions& options) {
+  const int64_t blocks = BlockValuesPerToken(config, plan, options);
+  const int64_t vocabulary = kVocabularyCopies * config.vocab_size;
+  const int64_t teacher = config.num_layers * config.hidden_size;
+  if (options.gradient_checkpointing != GradientCheckpointing::kOn) {
+    return blocks + teacher + vocabulary;
+  }
+  // Inputs of all blocks, and one block or the vocabulary.
+  return 2 * teacher + std::max(blocks / config.num_layers, vocabulary);
 }
 
 }  // namespace
@@ -43,11 +61,13 @@ uint64_t EstimateTrainingBytes(const ModelConfig& config, const RankPlan& plan,
     const LittleBitShape& shape = layer.shape;
     latents += shape.paths * (shape.rank + 1) * (shape.d_in + shape.d_out);
   }
+  const bool moving = options.part == TrainedPart::kAll;
   const int64_t micro_tokens = MicroBatchSequences(options) * options.sequence_tokens;
-  const int64_t per_worker = latents + micro_tokens * ActivationsPerToken(config, plan);
+  const int64_t per_worker =
+      (moving ? latents : 0) + micro_tokens * ActivationsPerToken(config, plan, options);
   const int64_t teacher = plan.body_weights + 2 * TableValues(config);  // with the student's table
-  return static_cast<uint64_t>(kBytesPerValue *
-                               (teacher + kCopiesOfParameter * latents + workers * per_worker));
+  const int64_t student = (moving ? kCopiesOfMoving : kCopiesOfResting) * latents;
+  return static_cast<uint64_t>(kBytesPerValue * (teacher + student + workers * per_worker));
 }
 
 std::optional<uint64_t> AvailableMemoryBytes() {

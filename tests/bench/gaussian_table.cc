@@ -8,8 +8,10 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +31,7 @@ struct TableOptions {
   std::vector<double> bpw = {1.0, 0.55, 0.3, 0.1};
   int64_t paths = 2;
   InitMethod init = InitMethod::kDualSvid;
-  int iterations = kAdmmIterations;
-  int sweeps = kRefineSweeps;
+  std::optional<int> iterations, sweeps;
   std::string safetensors;
   std::string precision = "float64";
   std::string svd = "exact";
@@ -38,9 +39,24 @@ struct TableOptions {
   int threads = 0;
 };
 
-double Seconds(std::chrono::steady_clock::time_point since) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
-}
+// Seconds since its making, on the wall and of all processors.
+class Stopwatch {
+ public:
+  double Wall() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  double Cpu() const { return static_cast<double>(std::clock() - start_cpu_) / CLOCKS_PER_SEC; }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::clock_t start_cpu_ = std::clock();
+};
+
+// Of the factorization alone: without the first path's SVD and without measuring the error.
+struct Measured {
+  double error = 1;
+  double seconds = 0, cpu_seconds = 0;
+};
 
 // One matrix at every BPW. The first path's SVD is made once, at the largest rank, and shared.
 class MatrixTable {
@@ -48,11 +64,13 @@ class MatrixTable {
   MatrixTable(const TableOptions& options, at::Tensor weight)
       : options_(options), weight_(std::move(weight)) {
     precision_ = options.precision == "float64" ? at::kDouble : at::kFloat;
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     int64_t largest = 0;
     for (const double bpw : options.bpw) largest = std::max(largest, Shape(bpw).rank);
-    if (options.init != InitMethod::kAdmm) first_ = Decompose(weight_, largest);
-    svd_seconds_ = Seconds(start);
+    const bool needs_svd =
+        options.init == InitMethod::kDualSvid || options.init == InitMethod::kItq;
+    if (needs_svd) first_ = Decompose(weight_, largest);
+    svd_seconds_ = watch.Wall();
   }
 
   LittleBitShape Shape(double bpw) const {
@@ -61,7 +79,8 @@ class MatrixTable {
     return {weight_.size(0), weight_.size(1), std::min(rank, side), options_.paths};
   }
 
-  double ErrorAt(const LittleBitShape& shape) const {
+  Measured MeasureAt(const LittleBitShape& shape) const {
+    if (shape.rank < 1) return {};
     PathSettings settings;
     settings.method = options_.init;
     settings.iterations = options_.iterations;
@@ -70,10 +89,13 @@ class MatrixTable {
     const auto svd = [&](const at::Tensor& part, int64_t rank) {
       return part.is_same(weight_) ? first_.Leading(rank) : Decompose(part, rank);
     };
+    const Stopwatch watch;
     const auto paths = ResidualPaths(weight_, shape, [&](const at::Tensor& part, int64_t rank) {
       return FactorizePath(part, rank, settings, svd);
     });
-    return RelativeError(weight_, Reconstruct(paths));
+    Measured measured{0, watch.Wall(), watch.Cpu()};
+    measured.error = RelativeError(weight_, Reconstruct(paths));
+    return measured;
   }
 
   double svd_seconds() const { return svd_seconds_; }
@@ -93,8 +115,8 @@ class MatrixTable {
 };
 
 void PrintHeader() {
-  fmt::print("{:>8} {:>8} {:>6} {:>6} {:>10} {:>8}\n", "target", "BPW", "rank", "paths", "error",
-             "seconds");
+  fmt::print("{:>8} {:>8} {:>6} {:>6} {:>10} {:>8} {:>8}\n", "target", "BPW", "rank", "paths",
+             "error", "seconds", "CPU s");
 }
 
 void RunGaussian(const TableOptions& options) {
@@ -109,16 +131,15 @@ void RunGaussian(const TableOptions& options) {
       fmt::print("{:>8} does not fit: the scales alone need more\n", bpw);
       continue;
     }
-    const auto start = std::chrono::steady_clock::now();
-    const double error = table.ErrorAt(shape);
-    fmt::print("{:>8} {:>8.4f} {:>6} {:>6} {:>10.4f} {:>8.1f}\n", bpw, LittleBitBpw(shape),
-               shape.rank, shape.paths, error, Seconds(start));
+    const Measured measured = table.MeasureAt(shape);
+    fmt::print("{:>8} {:>8.4f} {:>6} {:>6} {:>10.4f} {:>8.1f} {:>8.1f}\n", bpw, LittleBitBpw(shape),
+               shape.rank, shape.paths, measured.error, measured.seconds, measured.cpu_seconds);
   }
 }
 
 void RunFile(const TableOptions& options) {
   const SafetensorsFile file(options.safetensors);
-  std::vector<double> sums(options.bpw.size(), 0);
+  std::vector<Measured> sums(options.bpw.size(), Measured{0, 0, 0});
   int64_t matrices = 0;
   for (const TensorView& view : file.tensors()) {
     if (view.shape.size() != 2 || !IsFloat(view.dtype)) continue;
@@ -126,16 +147,21 @@ void RunFile(const TableOptions& options) {
     fmt::print("{} {}:", view.name, view.ShapeText());
     for (size_t i = 0; i < options.bpw.size(); ++i) {
       const LittleBitShape shape = table.Shape(options.bpw[i]);
-      const double error = shape.rank < 1 ? 1.0 : table.ErrorAt(shape);
-      fmt::print("  {} (rank {}) {:.4f}", options.bpw[i], shape.rank, error);
-      sums[i] += error;
+      const Measured measured = table.MeasureAt(shape);
+      fmt::print("  {} (rank {}) {:.4f} {:.2f} s", options.bpw[i], shape.rank, measured.error,
+                 measured.seconds);
+      sums[i].error += measured.error;
+      sums[i].seconds += measured.seconds;
+      sums[i].cpu_seconds += measured.cpu_seconds;
     }
     fmt::print("\n");
     ++matrices;
   }
   fmt::print("mean of {}:", matrices);
   for (size_t i = 0; i < sums.size() && matrices > 0; ++i) {
-    fmt::print("  {} {:.4f}", options.bpw[i], sums[i] / static_cast<double>(matrices));
+    const double share = 1 / static_cast<double>(matrices);
+    fmt::print("  {} {:.4f} {:.2f} s ({:.2f} CPU s)", options.bpw[i], sums[i].error * share,
+               sums[i].seconds * share, sums[i].cpu_seconds * share);
   }
   fmt::print("\n");
 }
@@ -151,8 +177,10 @@ int Main(int argc, char** argv) {
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, InitMethod>{{"dual-svid", InitMethod::kDualSvid},
                                             {"itq", InitMethod::kItq},
-                                            {"admm", InitMethod::kAdmm}}));
-  app.add_option("--iterations", options.iterations, "of LB-ADMM")->check(CLI::PositiveNumber);
+                                            {"admm", InitMethod::kAdmm},
+                                            {"anneal", InitMethod::kAnneal}}));
+  app.add_option("--iterations", options.iterations, "of ITQ, LB-ADMM or annealing")
+      ->check(CLI::PositiveNumber);
   app.add_option("--sweeps", options.sweeps, "of coordinate descent; not for Dual-SVID")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--safetensors", options.safetensors, "measure the 2-D tensors of a file");

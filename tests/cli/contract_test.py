@@ -326,6 +326,8 @@ class BadArguments(ContractTest):
             ("--recipe", "magic"): "--recipe",
             ("--init", "svd"): "--init",
             ("--surrogate", "tanh"): "--surrogate",
+            ("--train-precision", "fp8"): "--train-precision",
+            ("--gradient-checkpointing", "yes"): "--gradient-checkpointing",
             ("--device", "gpu"): "--device",
             ("--kv-rank-factor", "-2"): "--kv-rank-factor",
             ("--train-tokens", "-1"): "--train-tokens",

@@ -1,9 +1,11 @@
-// Joint-ITQ, LB-ADMM and what surrounds them, against Dual-SVID at equal rank, against the
-// definition of least squares, and against matrices of the form itself.
+// Joint-ITQ, LB-ADMM, annealed signs and what surrounds them, against Dual-SVID at equal rank,
+// against the definition of least squares, and against matrices of the form itself.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "compress/factorize/byte_rows.h"
 #include "compress/factorize/factorize_layer.h"
 #include "compress/torch_bridge.h"
 
@@ -96,9 +98,12 @@ class SingleThreaded : public ::testing::Test {
   int threads_ = at::get_num_threads();
 };
 class Factorizers : public SingleThreaded {};
-class FactorizePathTest : public SingleThreaded {};
+class FactorizePathTest : public SingleThreaded,
+                          public ::testing::WithParamInterface<InitMethod> {};
 class RefineTest : public SingleThreaded {};
 class JointItqTest : public SingleThreaded {};
+class AnnealTest : public SingleThreaded {};
+class ByteRowsTest : public SingleThreaded {};
 
 TEST_F(Factorizers, BeatDualSvidAtEqualRankOnAGaussian) {
   const at::Tensor matrix = RandomMatrix(96, 160, 1);
@@ -107,8 +112,10 @@ TEST_F(Factorizers, BeatDualSvidAtEqualRankOnAGaussian) {
     const double itq = ErrorOf(matrix, InitMethod::kItq, rank);
     const double admm = ErrorOf(matrix, InitMethod::kAdmm, rank);
     EXPECT_LT(itq, svd - 0.03) << rank;
+    const double anneal = ErrorOf(matrix, InitMethod::kAnneal, rank);
     EXPECT_LT(admm, svd - 0.03) << rank;
     EXPECT_LT(admm, itq) << rank;
+    EXPECT_LT(anneal, admm - 0.002) << rank;
   }
 }
 
@@ -119,14 +126,16 @@ TEST_F(Factorizers, BeatDualSvidOnADecayingSpectrumOfEitherShape) {
     const double itq = ErrorOf(matrix, InitMethod::kItq, 40);
     const double admm = ErrorOf(matrix, InitMethod::kAdmm, 40);
     EXPECT_LT(itq, 0.55 * svd) << rows;
+    const double anneal = ErrorOf(matrix, InitMethod::kAnneal, 40);
     EXPECT_LT(admm, 0.55 * svd) << rows;
     EXPECT_LT(admm, itq) << rows;
+    EXPECT_LT(anneal, itq) << rows;
   }
 }
 
 TEST_F(Factorizers, GainByASecondPath) {
   const at::Tensor matrix = RandomMatrix(96, 128, 3);
-  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm}) {
+  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm, InitMethod::kAnneal}) {
     const double one = ErrorOf(matrix, init, 32, 1);
     const double two = ErrorOf(matrix, init, 32, 2);
     EXPECT_LT(two, one - 0.12) << InitMethodName(init);
@@ -139,7 +148,7 @@ TEST_F(Factorizers, SurviveDegenerateMatrices) {
   outlier[3][5] = 1e4;
   at::Tensor half_empty = RandomMatrix(24, 40, 5);
   half_empty.narrow(0, 0, 12).zero_();
-  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm}) {
+  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm, InitMethod::kAnneal}) {
     for (const int64_t paths : {1, 2}) {
       const LayerFactors zero = Factorize(at::zeros({16, 24}), init, 8, paths);
       ExpectSound(zero);
@@ -162,7 +171,7 @@ TEST_F(Factorizers, SurviveDegenerateMatrices) {
 
 TEST_F(Factorizers, DoNotDependOnTheSizeOfTheWeights) {
   const at::Tensor matrix = RandomMatrix(48, 64, 10);
-  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm}) {
+  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm, InitMethod::kAnneal}) {
     const double plain = ErrorOf(matrix, init, 16, 2);
     for (const double size : {1e-6, 1e4}) {
       const LayerFactors factors = Factorize(matrix * size, init, 16, 2);
@@ -174,7 +183,7 @@ TEST_F(Factorizers, DoNotDependOnTheSizeOfTheWeights) {
 
 TEST_F(Factorizers, GiveTheSameBitsForASeed) {
   const at::Tensor matrix = RandomMatrix(64, 80, 11);
-  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm}) {
+  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm, InitMethod::kAnneal}) {
     const PathFactors first = Factorize(matrix, init, 24, 1, 5).paths[0];
     const PathFactors again = Factorize(matrix, init, 24, 1, 5).paths[0];
     const PathFactors other = Factorize(matrix, init, 24, 1, 6).paths[0];
@@ -184,10 +193,10 @@ TEST_F(Factorizers, GiveTheSameBitsForASeed) {
   }
 }
 
-TEST_F(FactorizePathTest, LowersTheWeightedErrorByImportance) {
+TEST_P(FactorizePathTest, LowersTheWeightedErrorByImportance) {
   const at::Tensor matrix = RandomMatrix(80, 112, 12);
   PathSettings settings;
-  settings.method = InitMethod::kAdmm;
+  settings.method = GetParam();
   const PathFactors plain = FactorizePath(matrix, 24, settings, {});
   settings.importance.out = RandomMatrix(1, 80, 13).squeeze(0).square();
   settings.importance.in = RandomMatrix(1, 112, 14).squeeze(0).square();
@@ -205,6 +214,8 @@ TEST_F(FactorizePathTest, LowersTheWeightedErrorByImportance) {
   EXPECT_NEAR(ErrorOf(matrix, FactorizePath(matrix, 24, settings, {})), ErrorOf(matrix, plain),
               1e-3);
 }
+INSTANTIATE_TEST_SUITE_P(Methods, FactorizePathTest,
+                         ::testing::Values(InitMethod::kAdmm, InitMethod::kAnneal));
 
 TEST_F(RefineTest, FindsThePlantedFactorsFromAPerturbedStart) {
   for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{96, 128}, {128, 96}}) {
@@ -294,6 +305,122 @@ TEST_F(JointItqTest, KeepsTheProductAndBringsFactorsNearSigns) {
   const at::Tensor product = at::matmul(pair.u, pair.v.t());
   EXPECT_LT(RelativeError(product, at::matmul(fitted.u, fitted.v.t())), 1e-5);
   EXPECT_GT(share(fitted), share(turned) + 0.07);
+}
+
+// Scales fitted to noise run to one outlying row; few columns and heavy tails are where it shows.
+TEST_F(AnnealTest, DoesNotLoseItselfInOutliers) {
+  for (const uint64_t seed : {31, 32, 33, 34}) {
+    const at::Tensor tails = RandomMatrix(1, 256, seed).squeeze(0).abs().pow(3).add(0.1);
+    const at::Tensor matrix = Decaying(192, 256, seed) * tails;
+    EXPECT_LT(ErrorOf(matrix, InitMethod::kAnneal, 8), ErrorOf(matrix, InitMethod::kAdmm, 8) + 0.02)
+        << seed;
+  }
+}
+
+TEST_F(AnnealTest, GainsByMoreIterations) {
+  const at::Tensor matrix = RandomMatrix(128, 256, 35);
+  PathSettings settings;
+  settings.method = InitMethod::kAnneal;
+  double before = 1;
+  for (const int iterations : {1, 4, 16, 48}) {
+    settings.iterations = iterations;
+    const double after = ErrorOf(matrix, FactorizePath(matrix, 48, settings, {}));
+    EXPECT_LT(after, before - 0.004) << iterations;
+    before = after;
+  }
+}
+
+// Not all large: training turns the signs of small latents first.
+TEST_F(AnnealTest, LatentsTellCloseCallsFromClearOnes) {
+  const at::Tensor matrix = RandomMatrix(96, 128, 36);
+  PathSettings settings;
+  settings.method = InitMethod::kAnneal;
+  const PathFactors path = FactorizePath(matrix, 24, settings, {});
+  const double before = ErrorOf(matrix, path);
+  const auto harm = [&](const at::Tensor& chosen) {
+    PathFactors turned = path;
+    turned.u = at::where(chosen, path.u.neg(), path.u);
+    return ErrorOf(matrix, turned) - before;
+  };
+  const at::Tensor sizes = path.u.abs().flatten();
+  const double small = std::get<0>(sizes.kthvalue(sizes.numel() / 20)).item<double>();
+  const double large = std::get<0>(sizes.kthvalue(sizes.numel() * 19 / 20)).item<double>();
+  EXPECT_LT(small, 0.5);
+  EXPECT_LT(harm(path.u.abs() <= small), 0.3 * harm(path.u.abs() > large));
+}
+
+// One row after the other, element by element, in float64.
+TEST_F(AnnealTest, StripStepsFollowTheirDefinition) {
+  for (const int64_t width : {1, 7, 255, 300, 1100}) {
+    const int64_t rows = width == 7 ? 3 : kStripRows;
+    const at::Tensor weights = RandomMatrix(rows, rows, 37) * 0.3;
+    const at::Tensor gains = RandomMatrix(rows, width, 38);
+    const at::Tensor means = RandomMatrix(rows, width, 39).clamp(-1, 1);
+    at::Tensor expected = means.to(at::kDouble).contiguous();
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t c = 0; c < width; ++c) {
+        double gain = gains[i][c].item<double>();
+        for (int64_t j = 0; j < i; ++j) {
+          const double change = expected[j][c].item<double>() - means[j][c].item<double>();
+          gain -= weights[i][j].item<double>() * change;
+        }
+        const double old = means[i][c].item<double>();
+        expected[i][c] = std::clamp(old + 1.8 * (std::clamp(gain, -1.0, 1.0) - old), -1.0, 1.0);
+      }
+    }
+    for (const auto step : {&RelaxStrip, &RelaxStripByOperators}) {
+      at::Tensor step_gains = gains.clone(), step_means = means.clone();
+      step(weights, 1.8, step_gains, step_means);
+      EXPECT_LT((step_means - expected).abs().max().item<double>(), 1e-5) << width;
+      // A mean that a step of 1 would give is its gain, clamped.
+      at::Tensor one = means.clone(), one_gains = gains.clone();
+      step(weights, 1, one_gains, one);
+      EXPECT_LT((one - one_gains.clamp(-1, 1)).abs().max().item<double>(), 1e-6) << width;
+    }
+  }
+}
+
+TEST_F(AnnealTest, DoesNotDependOnTheNumberOfThreadsOfItsOwnLoop) {
+  const at::Tensor weights = RandomMatrix(kStripRows, kStripRows, 40) * 0.3;
+  const auto run = [&](int threads) {
+    at::set_num_threads(threads);
+    at::Tensor gains = RandomMatrix(kStripRows, 5000, 41);
+    at::Tensor means = RandomMatrix(kStripRows, 5000, 42).clamp(-1, 1);
+    RelaxStrip(weights, 1.8, gains, means);
+    return means;
+  };
+  EXPECT_TRUE(run(1).equal(run(3)));
+}
+
+TEST_F(ByteRowsTest, ProductsAreNearThoseOfFloat32) {
+  const at::Tensor a = RandomMatrix(50, 300, 43), b = RandomMatrix(40, 300, 44) * 1e-3;
+  const ByteRows byte_a = ToByteRows(a), byte_b = ToByteRows(b);
+  EXPECT_EQ(byte_a.bytes.defined(), HasByteProducts(a));
+  EXPECT_LT(RelativeError(at::mm(a, b.t()), ProductOfRows(byte_a, byte_b)), 0.02);
+  const at::Tensor gram = GramOfRows(byte_a);
+  EXPECT_TRUE(gram.equal(gram.t()));
+  EXPECT_LT(RelativeError(at::mm(a, a.t()), gram), 0.02);
+}
+
+// One entry takes the byte's range from all others of its row.
+TEST_F(ByteRowsTest, RowsThatBytesHoldBadlyStayFloats) {
+  at::Tensor outlying = RandomMatrix(20, 400, 45);
+  outlying.select(1, 7).mul_(60);
+  const ByteRows rows = ToByteRows(outlying);
+  EXPECT_FALSE(rows.bytes.defined());
+  const ByteRows plain = ToByteRows(RandomMatrix(30, 400, 46));
+  EXPECT_LT(RelativeError(at::mm(outlying, plain.values.t()), ProductOfRows(rows, plain)), 1e-6);
+  const at::Tensor gram = GramOfRows(rows);
+  EXPECT_TRUE(gram.equal(gram.t()));
+  EXPECT_LT(RelativeError(at::mm(outlying, outlying.t()), gram), 1e-6);
+}
+
+TEST_F(ByteRowsTest, TakesZerosAndSingleRowsAndColumns) {
+  for (const at::Tensor& values : {at::zeros({3, 40}), at::full({3, 1}, -2.0f),
+                                   at::full({1, 17}, 5.0f), RandomSigns(20, 16, 47)}) {
+    const ByteRows rows = ToByteRows(values);
+    EXPECT_TRUE(GramOfRows(rows).allclose(at::mm(values, values.t()), 1e-5));
+  }
 }
 
 }  // namespace

@@ -35,6 +35,26 @@ TEST(EstimateTrainingBytes, HasTheMagnitudeOfItsParts) {
   EXPECT_GT(gigabytes(2) - gigabytes(1), 25);
 }
 
+TEST(EstimateTrainingBytes, KnowsWhatSavesMemory) {
+  const ModelConfig config = Llama7B();
+  RankOptions rank;
+  rank.target_bpw = 1.0;
+  const RankPlan plan = PlanRanks(config, rank);
+  TrainOptions train;
+  train.sequence_tokens = 512;
+  train.batch_sequences = 4;
+  const auto gigabytes = [&] {
+    return static_cast<double>(EstimateTrainingBytes(config, plan, train, 1)) / 1e9;
+  };
+  const double whole = gigabytes();
+  train.gradient_checkpointing = GradientCheckpointing::kOn;
+  // 32 blocks of 512 tokens, each with 5 intermediate and 16 hidden sizes and its ranks: 8.8 GB.
+  EXPECT_GT(whole - gigabytes(), 7);
+  EXPECT_LT(whole - gigabytes(), 12);
+  train.part = TrainedPart::kScales;  // no moments, no gradients: two copies of six
+  EXPECT_LT(gigabytes(), 0.5 * whole);
+}
+
 TEST(ExpectMemory, NamesBothNumbersAndTheWayOut) {
   EXPECT_NO_THROW(ExpectMemory(100, 100));
   EXPECT_NO_THROW(ExpectMemory(100, std::nullopt));

@@ -136,7 +136,7 @@ TEST_F(PipelineTest, OtherInitializationsGiveLowerErrorsAndTheSameBytesOnAnyThre
     return sum / static_cast<double>(report.layers.size());
   };
   const double dual_svid = mean_error(Run());
-  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm}) {
+  for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm, InitMethod::kAnneal}) {
     options_.init = init;
     options_.threads = 1;
     EXPECT_LT(mean_error(Run()), dual_svid - 0.02) << InitMethodName(init);

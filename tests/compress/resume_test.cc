@@ -141,6 +141,26 @@ TEST_F(ResumeTest, NamesTheOptionThatDiffers) {
   }
 }
 
+TEST_F(ResumeTest, RefusesAnotherPrecisionButNotGradientCheckpointing) {
+  const std::string whole = Uninterrupted();
+  RunStopped("Training", 4);
+  options_.resume = true;
+  options_.train.precision = TrainPrecision::kBf16;
+  RecordingObserver observer;
+  try {
+    (void)RunPipeline(options_, observer);
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("training precision: bf16 now, float32 in the checkpoint"),
+              std::string::npos)
+        << error.message();
+  }
+  options_.train.precision = TrainPrecision::kFloat32;  // what auto was
+  options_.train.gradient_checkpointing = GradientCheckpointing::kOn;
+  EXPECT_EQ(Resume().done_at_begin[1], 4);
+  EXPECT_TRUE(FileBytes(options_.output) == whole);
+}
+
 TEST_F(ResumeTest, SaysWhenThereIsNothing) {
   options_.checkpoint_dir = directory_ / "none";
   options_.resume = true;

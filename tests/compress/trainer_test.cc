@@ -2,11 +2,13 @@
 // are.
 #include "compress/train/trainer.h"
 
+#include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <optional>
 
+#include "compress/train/distill_loss.h"
 #include "compress/train/load_frame.h"
 #include "tests/compress/tiny_run.h"
 #include "tests/support/temporary_directory.h"
@@ -35,7 +37,7 @@ class TrainerTest : public ::testing::Test {
                                       {linear.d_out, linear.d_in, 8, 2}, {}));
     }
     return Student(checkpoint_->config(), std::move(layers),
-                   StoredFrame(*checkpoint_, teacher_->frame, 8, at::kCPU), at::kCPU,
+                   StoredFrame(*checkpoint_, teacher_->frame, {8, 8}, at::kCPU), at::kCPU,
                    options_.part);
   }
 
@@ -93,6 +95,59 @@ TEST_F(TrainerTest, BothPartsBeginAtTheSameLossAndResumeWhereTheyWere) {
     }
   }
   EXPECT_NEAR(first[0], first[1], 1e-5 * first[0]);
+}
+
+TEST_F(TrainerTest, GradientCheckpointingChangesNoBit) {
+  for (const TrainedPart part : {TrainedPart::kAll, TrainedPart::kScales}) {
+    options_.part = part;
+    options_.gradient_checkpointing = GradientCheckpointing::kOff;
+    Student kept = MakeStudent(), remade = MakeStudent();
+    const std::vector<double> losses = Train(kept, 3);
+    options_.gradient_checkpointing = GradientCheckpointing::kOn;
+    EXPECT_EQ(losses, Train(remade, 3));
+    for (size_t i = 0; i < kept.parameters().size(); ++i) {
+      EXPECT_TRUE(kept.parameters()[i].value.equal(remade.parameters()[i].value)) << i;
+    }
+  }
+}
+
+// Gradients handed from block to block against those of one graph over the whole model.
+TEST_F(TrainerTest, GradientsOfBlocksAreThoseOfTheWhole) {
+  const Student student = MakeStudent();
+  const TrainableModel model(checkpoint_->config(), kSequenceTokens, at::kCPU);
+  const at::Tensor tokens = at::arange(2 * kSequenceTokens).view({2, kSequenceTokens}) * 5;
+  std::vector<at::Tensor> own;
+  for (const at::Tensor& leaf : student.leaves()) own.push_back(leaf.detach().requires_grad_(true));
+  for (const double hidden_weight : {0.0, 1.5}) {
+    options_.hidden_weight = hidden_weight;
+    const at::Tensor loss =
+        DistillLoss(model.Forward(teacher_->frame, teacher_->linears, tokens),
+                    model.Forward(student.Frame(own), *student.Linears(own), tokens),
+                    hidden_weight) *
+        0.25;
+    const std::vector<at::Tensor> expected = torch::autograd::grad({loss}, own);
+    const LossGradients found =
+        DifferentiateLoss(model, *teacher_, student, tokens, options_, /*share=*/0.25);
+    EXPECT_NEAR(found.loss, loss.item<double>(), 1e-6);
+    for (size_t i = 0; i < own.size(); ++i) {
+      const double size = expected[i].abs().max().item<double>();
+      EXPECT_LT((found.gradients[i] - expected[i]).abs().max().item<double>(), 1e-5 * size) << i;
+    }
+  }
+}
+
+TEST_F(TrainerTest, Bf16LearnsCloseToFloat32) {
+  Student exact = MakeStudent(), rounded = MakeStudent();
+  const std::vector<double> float32 = Train(exact, 30);
+  options_.precision = TrainPrecision::kBf16;
+  const std::vector<double> bf16 = Train(rounded, 30);
+  EXPECT_NE(bf16.front(), float32.front());
+  EXPECT_NEAR(bf16.front(), float32.front(), 0.02 * float32.front());
+  EXPECT_LT(bf16.back(), 0.9 * bf16.front());
+  for (const Parameter& parameter : rounded.parameters()) {
+    EXPECT_EQ(parameter.value.scalar_type(), at::kFloat) << parameter.name;
+  }
+  EXPECT_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace llmq {
 namespace {
 
 // Enough to rank ranks: the errors are a few percent above those of the full effort, alike for all.
-constexpr int kIterations = 8;
-constexpr int kSweeps = 1;
+constexpr int kIterations = 6;
+constexpr int kSweeps = 0;
 
 // 1/2 sum_ij g_i^2 E_ij^2 x_j^2; without gradients every output counts the same.
 double SecondOrderLoss(const at::Tensor& error, const ChannelStatistics& statistics) {
@@ -39,7 +39,7 @@ LossCurve MeasureLossCurve(const TensorView& weight, const ChannelStatistics& st
   ExpectFinite(weight);
   const at::NoGradGuard no_grad;
   const at::Tensor matrix = ToTorch(weight).to(device);  // [d_out, d_in]
-  const PathSettings settings{.method = InitMethod::kAdmm,
+  const PathSettings settings{.method = InitMethod::kAnneal,
                               .iterations = kIterations,
                               .sweeps = kSweeps,
                               .seed = MixSeed(seed, weight.name),

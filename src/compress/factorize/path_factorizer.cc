@@ -25,14 +25,23 @@ PathFactors ZeroPath(const at::Tensor& part, int64_t rank) {
 }
 
 FactorPair Latents(const at::Tensor& matrix, int64_t rank, const PathSettings& settings,
-                   const SvdFunction& svd) {
+                   int iterations, const SvdFunction& svd) {
   if (settings.method == InitMethod::kAdmm) {
-    return LbAdmm(matrix, rank, settings.iterations, settings.seed);
+    return LbAdmm(matrix, rank, iterations, settings.seed);
   }
   const TruncatedSvd leading = svd(matrix, rank);
   const at::Tensor root = leading.s.sqrt();
   return JointItq({(leading.u * root).to(at::kFloat), (leading.v * root).to(at::kFloat)},
-                  kItqRounds, settings.seed);
+                  iterations, settings.seed);
+}
+
+PathFactors Start(const at::Tensor& matrix, int64_t rank, const PathSettings& settings,
+                  int iterations, const SvdFunction& svd) {
+  if (settings.method == InitMethod::kAnneal) {
+    return Anneal(matrix, rank, iterations, settings.seed);
+  }
+  const FactorPair latents = Latents(matrix, rank, settings, iterations, svd);
+  return FactorsOfLatents(latents.u, latents.v);
 }
 
 at::Tensor UnitSize(const at::Tensor& latent) {
@@ -41,6 +50,16 @@ at::Tensor UnitSize(const at::Tensor& latent) {
 }
 
 }  // namespace
+
+Effort DefaultEffort(InitMethod method) {
+  switch (method) {
+    case InitMethod::kItq: return {kItqRounds, kRefineSweeps};
+    case InitMethod::kAdmm: return {kAdmmIterations, kRefineSweeps};
+    case InitMethod::kAnneal: return {kAnnealIterations, kAnnealSweeps};
+    case InitMethod::kDualSvid: break;
+  }
+  return {};
+}
 
 PathFactors FactorizePath(const at::Tensor& part, int64_t rank, const PathSettings& settings,
                           const SvdFunction& svd) {
@@ -51,12 +70,13 @@ PathFactors FactorizePath(const at::Tensor& part, int64_t rank, const PathSettin
   const at::Tensor root_in = RootOf(settings.importance.in, part.size(1), part.options());
   // Entries of at most about 1: sums of squares neither over- nor underflow in float32.
   const at::Tensor matrix = part / largest * root_out.unsqueeze(1) * root_in;  // [d_out, d_in]
-  const FactorPair latents = Latents(matrix, rank, settings, svd);
-  PathFactors path = FactorsOfLatents(latents.u, latents.v);
+  const Effort effort = DefaultEffort(settings.method);
+  PathFactors path =
+      Start(matrix, rank, settings, settings.iterations.value_or(effort.iterations), svd);
   for (at::Tensor* tensor : {&path.v, &path.u, &path.g, &path.h, &path.l}) {
     *tensor = tensor->to(part.device());
   }
-  Refine(matrix, settings.sweeps, path);
+  Refine(matrix, settings.sweeps.value_or(effort.sweeps), path);
   at::Tensor h = (path.h / root_out).to(at::kDouble);
   at::Tensor g = (path.g / root_in).to(at::kDouble);
   at::Tensor l = path.l.to(at::kDouble) * largest;

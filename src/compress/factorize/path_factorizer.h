@@ -7,7 +7,9 @@
 #define LLMQ_COMPRESS_FACTORIZE_PATH_FACTORIZER_H_
 
 #include <cstdint>
+#include <optional>
 
+#include "compress/factorize/anneal.h"
 #include "compress/factorize/lb_admm.h"
 #include "compress/factorize/refine.h"
 #include "compress/factorize/residual.h"
@@ -22,11 +24,17 @@ struct Importance {
   at::Tensor in;   // [d_in] f32, likewise
 };
 
+// How long a method works on a path. Nothing for Dual-SVID.
+struct Effort {
+  int iterations = 0;
+  int sweeps = 0;  // of refine's coordinate descent
+};
+Effort DefaultEffort(InitMethod method);
+
 struct PathSettings {
   InitMethod method = InitMethod::kDualSvid;
-  int iterations = kAdmmIterations;  // of LB-ADMM
-  int sweeps = kRefineSweeps;        // of coordinate descent; not for Dual-SVID
-  uint64_t seed = 0;                 // mixed with the layer's name
+  std::optional<int> iterations, sweeps;  // instead of the method's own
+  uint64_t seed = 0;                      // mixed with the layer's name
   Importance importance;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "compress/memory_check.h"
+#include "compress/train/precision.h"
 #include "llmq/error.h"
 #include "llmq/tokenizer.h"
 
@@ -22,6 +23,19 @@ void ExpectIdsOfTheModel(const RunContext& run) {
                             run.checkpoint.directory().string(), vocabulary, id),
                 "The tokenizer belongs to another model");
   }
+}
+
+// A device's free memory is not asked for: there the user says so.
+void ResolveCheckpointing(RunContext& run) {
+  TrainOptions& train = run.train;
+  if (train.gradient_checkpointing != GradientCheckpointing::kAuto) return;
+  train.gradient_checkpointing = GradientCheckpointing::kOff;
+  const std::optional<uint64_t> available = AvailableMemoryBytes();
+  const uint64_t needed =
+      EstimateTrainingBytes(run.checkpoint.config(), run.plan, train, run.workers.size());
+  if (!run.device.device.is_cpu() || !available || needed <= *available) return;
+  train.gradient_checkpointing = GradientCheckpointing::kOn;
+  run.observer.Info("Gradient checkpointing: on, to fit into memory");
 }
 
 }  // namespace
@@ -42,7 +56,10 @@ void PrepareText(RunContext& run) {
                             run.options.training_text.name, run.tokens.size()),
                 "Give more text, or use --recipe littlebit --train-tokens 0");
   }
-  if (run.trains() && run.device.device.is_cpu()) {
+  if (!run.trains()) return;
+  run.train.precision = ResolvePrecision(run.train.precision, run.device.device);
+  ResolveCheckpointing(run);
+  if (run.device.device.is_cpu()) {
     ExpectMemory(EstimateTrainingBytes(config, run.plan, run.train, run.workers.size()),
                  AvailableMemoryBytes());
   }

@@ -31,14 +31,20 @@ struct DivergenceFunction : torch::autograd::Function<DivergenceFunction> {
 
 }  // namespace
 
+at::Tensor LogitLoss(const at::Tensor& teacher, const at::Tensor& student) {
+  return DivergenceFunction::apply(teacher.to(at::kFloat), student.to(at::kFloat));
+}
+
+at::Tensor HiddenLoss(const at::Tensor& teacher, const at::Tensor& student) {
+  return at::mse_loss(student, teacher) / teacher.square().mean().clamp_min(kSmallestMeanSquare);
+}
+
 at::Tensor DistillLoss(const ForwardResult& teacher, const ForwardResult& student,
                        double hidden_weight) {
-  at::Tensor loss = DivergenceFunction::apply(teacher.logits, student.logits);
+  at::Tensor loss = LogitLoss(teacher.logits, student.logits);
   if (hidden_weight == 0) return loss;
   for (size_t layer = 0; layer < teacher.hidden.size(); ++layer) {
-    const at::Tensor& t = teacher.hidden[layer];
-    const at::Tensor scale = t.square().mean().clamp_min(kSmallestMeanSquare);
-    loss = loss + at::mse_loss(student.hidden[layer], t) / scale * hidden_weight;
+    loss = loss + HiddenLoss(teacher.hidden[layer], student.hidden[layer]) * hidden_weight;
   }
   return loss;
 }

@@ -10,8 +10,13 @@
 
 namespace llmq {
 
-// KL(teacher || student), mean over tokens, plus hidden_weight times the sum over blocks of
-// mean((s - t)^2) / mean(t^2). Scalar f32.
+// KL(teacher || student), mean over tokens, of logits [B, T, vocab]. Scalar f32.
+at::Tensor LogitLoss(const at::Tensor& teacher, const at::Tensor& student);
+
+// mean((s - t)^2) / mean(t^2) of a block's outputs [B, T, hidden]. Scalar f32.
+at::Tensor HiddenLoss(const at::Tensor& teacher, const at::Tensor& student);
+
+// LogitLoss plus hidden_weight times the sum of HiddenLoss over blocks. Scalar f32.
 at::Tensor DistillLoss(const ForwardResult& teacher, const ForwardResult& student,
                        double hidden_weight);
 

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "compress/train/distill_loss.h"
 #include "compress/train/micro_batch.h"
 #include "llmq/error.h"
 
@@ -16,11 +15,6 @@ namespace {
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
-
-struct Trainer::MicroBatch {
-  double loss = 0;                    // times its share of the batch
-  std::vector<at::Tensor> gradients;  // one per parameter, by the leaves
-};
 
 Trainer::Trainer(const TrainableModel& model, const TrainOptions& options, const Teacher& teacher,
                  Student& student, DataLoader& data, WorkerPool& workers)
@@ -45,22 +39,6 @@ double Trainer::LearningRate(int64_t step) const {
   return options_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
-Trainer::MicroBatch Trainer::Differentiate(const at::Tensor& tokens) const {
-  ForwardResult teacher;
-  {
-    const at::NoGradGuard no_grad;
-    teacher = model_.Forward(teacher_.frame, teacher_.linears, tokens);
-  }
-  std::vector<at::Tensor> own;  // this worker's graph ends in leaves of its own that share memory
-  for (const at::Tensor& leaf : student_.leaves())
-    own.push_back(leaf.detach().requires_grad_(true));
-  const ForwardResult student = model_.Forward(student_.Frame(own), *student_.Linears(own), tokens);
-  const double share =
-      static_cast<double>(tokens.size(0)) / static_cast<double>(options_.batch_sequences);
-  const at::Tensor loss = DistillLoss(teacher, student, options_.hidden_weight) * share;
-  return {loss.item<double>(), torch::autograd::grad({loss}, own)};
-}
-
 void Trainer::ExpectFinite(double loss) const {
   if (std::isfinite(loss)) return;
   throw Error(ErrorCode::kFactorizationFailed,
@@ -77,16 +55,19 @@ double Trainer::Step() {
 
   // Waves of as many micro-batches as there are workers bound the memory; sums always go left to
   // right.
-  MicroBatch sum;
+  LossGradients sum;
   for (int64_t first = 0; first < micro_batches; first += workers_.size()) {
-    std::vector<MicroBatch> wave(
+    std::vector<LossGradients> wave(
         static_cast<size_t>(std::min<int64_t>(workers_.size(), micro_batches - first)));
     workers_.Run(static_cast<int64_t>(wave.size()), [&](int64_t i) {
       const int64_t begin = (first + i) * per_micro;
       const int64_t count = std::min(per_micro, options_.batch_sequences - begin);
-      wave[static_cast<size_t>(i)] = Differentiate(batch.narrow(0, begin, count));
+      const double share =
+          static_cast<double>(count) / static_cast<double>(options_.batch_sequences);
+      wave[static_cast<size_t>(i)] = DifferentiateLoss(
+          model_, teacher_, student_, batch.narrow(0, begin, count), options_, share);
     });
-    for (const MicroBatch& micro : wave) sum.loss += micro.loss;
+    for (const LossGradients& micro : wave) sum.loss += micro.loss;
     sum.gradients.resize(leaves);
     const bool last = first + workers_.size() >= micro_batches;
     if (last) ExpectFinite(sum.loss);
@@ -95,7 +76,7 @@ double Trainer::Step() {
     workers_.Run(static_cast<int64_t>(leaves), [&](int64_t i) {
       const auto leaf = static_cast<size_t>(i);
       at::Tensor& total = sum.gradients[leaf];
-      for (MicroBatch& micro : wave) {
+      for (LossGradients& micro : wave) {
         at::Tensor& gradient = micro.gradients[leaf];
         total = total.defined() ? total.add_(gradient) : gradient;
       }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "compress/train/data_loader.h"
+#include "compress/train/differentiate.h"
 #include "compress/train/student.h"
 #include "compress/train/trainable_model.h"
 #include "compress/worker_pool.h"
@@ -18,16 +19,11 @@
 
 namespace llmq {
 
-// Weights of the original model, on the device.
-struct Teacher {
-  FrameWeights frame;
-  DenseLinears linears;
-};
-
 class Trainer {
  public:
-  // Borrows everything but the options; `options.sequence_tokens` is positive here. The device is
-  // that of the student's parameters.
+  // Borrows everything but the options, in which nothing is automatic here: sequence_tokens is
+  // positive, precision and gradient_checkpointing are not kAuto. The device is that of the
+  // student's parameters.
   Trainer(const TrainableModel& model, const TrainOptions& options, const Teacher& teacher,
           Student& student, DataLoader& data, WorkerPool& workers);
 
@@ -46,8 +42,6 @@ class Trainer {
   void Load(const std::filesystem::path& path);
 
  private:
-  struct MicroBatch;
-  MicroBatch Differentiate(const at::Tensor& tokens) const;
   void ExpectFinite(double loss) const;
   double LearningRate(int64_t step) const;
 
