@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "compress/pipeline.h"
+#include "compress/torch_bridge.h"
 #include "compress/train/block_trainer.h"
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
@@ -56,8 +57,8 @@ class BlockTrainerTest : public ::testing::Test {
 TEST_F(BlockTrainerTest, DenseWeightsLearnToMendTheErrorOfTheirInput) {
   DenseBlock block(weights_, std::vector<bool>(kNumProjections, false));
   const double before = Trainer().Loss(block);
-  const auto last = Trainer().Train(
-      block, {.passes = 10, .batch_sequences = 2, .learning_rate = 5e-3}, Always);
+  const auto last =
+      Trainer().Train(block, {.passes = 10, .batch_sequences = 2, .learning_rate = 5e-3}, Always);
   ASSERT_TRUE(last.has_value());
   EXPECT_LT(Trainer().Loss(block), 0.8 * before);
   EXPECT_LT(*last, before);
@@ -103,6 +104,14 @@ TEST_F(BlockTrainerTest, RefusesALossThatIsNotFinite) {
   inputs_[2].fill_(std::numeric_limits<float>::infinity());
   DenseBlock block(weights_, std::vector<bool>(kNumProjections, false));
   EXPECT_THROW((void)Trainer().Train(block, {.learning_rate = 1e-3}, Always), Error);
+}
+
+TEST(UnpackFactors, StandsForTheSameMatrix) {
+  const at::Tensor matrix = at::randn({24, 40});
+  const TensorView view{"w", DType::kF32, {24, 40}, std::as_bytes(AsSpan(matrix))};
+  const LayerFactors factors = FactorizeLayer(view, {24, 40, 9, 2}, {});
+  const std::vector<PathFactors> unpacked = UnpackFactors(PackFactors(factors, "w"));
+  EXPECT_TRUE(at::equal(Reconstruct(unpacked), Reconstruct(factors.paths)));
 }
 
 // ---- The stage ----
@@ -187,8 +196,8 @@ TEST_F(BlockStageTest, AbsorptionMatters) {
 TEST_F(BlockStageTest, TrainedNormsAndBiasesArriveInTheFile) {
   (void)Run("out");
   const Checkpoint checkpoint(options_.model);
-  for (const std::string& name :
-       {InputNormName(0), PostAttentionNormName(1), std::string("model.layers.1.self_attn.q_proj.bias")}) {
+  for (const std::string& name : {InputNormName(0), PostAttentionNormName(1),
+                                  std::string("model.layers.1.self_attn.q_proj.bias")}) {
     EXPECT_NE(Stored("out", name), ToFloat(checkpoint.Get(name))) << name;
   }
   EXPECT_EQ(Stored("out", kFinalNormName), ToFloat(checkpoint.Get(kFinalNormName)));
@@ -199,8 +208,8 @@ TEST_F(BlockStageTest, TrainingStartsFromItsNorms) {
   options_.train.tokens = 4 * kLength;  // one step, too small to see in 16 bits
   options_.train.learning_rate = 1e-12;
   (void)Run("both");
-  for (const std::string& name :
-       {InputNormName(1), PostAttentionNormName(0), std::string("model.layers.0.self_attn.v_proj.bias")}) {
+  for (const std::string& name : {InputNormName(1), PostAttentionNormName(0),
+                                  std::string("model.layers.0.self_attn.v_proj.bias")}) {
     EXPECT_EQ(Stored("both", name), Stored("blocks", name)) << name;
   }
 }

@@ -98,6 +98,18 @@ class BlockCompressor {
     });
   }
 
+  // [d_out, d_in] f32 on the device.
+  at::Tensor Dense(const LayerState& layer) const {
+    std::vector<PathFactors> paths =
+        layer.is_packed() ? UnpackFactors(layer.packed) : layer.factors.paths;
+    for (PathFactors& path : paths) {
+      for (at::Tensor* tensor : {&path.v, &path.u, &path.g, &path.h, &path.l}) {
+        *tensor = tensor->to(run_.device.device);
+      }
+    }
+    return Reconstruct(paths);
+  }
+
   // What the file will say of the block, as dense matrices: the same after a resume.
   BlockWeights Compressed() const {
     BlockWeights block;
@@ -105,13 +117,7 @@ class BlockCompressor {
       return run_.frame.at(name).to(run_.device.device);
     };
     for (size_t i = First(); i < First() + kNumProjections; ++i) {
-      const LayerState& layer = run_.layers[i];
-      const LittleBitShape& shape = run_.plan.layers[i].shape;
-      const LittleBitLinear packed =
-          layer.is_packed() ? layer.packed : PackFactors(layer.factors, linears_[i].name);
-      at::Tensor dense = at::empty({shape.d_out, shape.d_in}, at::kFloat);
-      ReconstructDense(shape, packed.payload, AsMutableSpan(dense));
-      block.matrices.push_back(dense.to(run_.device.device));
+      block.matrices.push_back(Dense(run_.layers[i]));
       block.biases.push_back(linears_[i].has_bias ? frame(linears_[i].name + ".bias")
                                                   : at::Tensor());
     }
@@ -126,22 +132,27 @@ class BlockCompressor {
     const Stopwatch watch;
     const BlockTrainer trainer(model_, inputs_, targets_, run_.device.device, run_.workers);
     const bool log = getenv("BLOG");
-    if (log) fmt::print(stderr, "block {}: dense {:.5f}", block_, trainer.Loss(DenseBlock(weights, std::vector<bool>(7))));
+    if (log)
+      fmt::print(stderr, "block {}: dense {:.5f}", block_,
+                 trainer.Loss(DenseBlock(weights, std::vector<bool>(7))));
     std::vector<std::vector<size_t>> groups = {{0, 1, 2, 3, 4, 5, 6}};
     if (getenv("GROUPS4")) groups = {{0, 1, 2}, {3}, {4, 5}, {6}};
     std::vector<bool> fixed(kNumProjections, false);
     for (const std::vector<size_t>& group : groups) {
       if (run_.train.absorption) Absorb(trainer, weights, fixed);
-      if (log) fmt::print(stderr, " absorbed {:.5f}", trainer.Loss(DenseBlock(weights, std::vector<bool>(7))));
+      if (log)
+        fmt::print(stderr, " absorbed {:.5f}",
+                   trainer.Loss(DenseBlock(weights, std::vector<bool>(7))));
       RefreshStatistics(weights);
       Factorize(weights, group);
       for (const size_t p : group) {
-        weights.matrices[p] =
-            Reconstruct(run_.layers[First() + p].factors.paths).to(run_.device.device);
+        weights.matrices[p] = Dense(run_.layers[First() + p]);
         fixed[p] = true;
       }
     }
-    if (log) fmt::print(stderr, " factorized {:.5f}", trainer.Loss(DenseBlock(weights, std::vector<bool>(7))));
+    if (log)
+      fmt::print(stderr, " factorized {:.5f}",
+                 trainer.Loss(DenseBlock(weights, std::vector<bool>(7))));
     TrainSigns(trainer, weights);
     if (log) fmt::print(stderr, " trained {:.5f}  {:.1f} s\n", loss_, watch.seconds());
     Report(watch.seconds());
@@ -237,7 +248,7 @@ class BlockCompressor {
       LayerState& layer = run_.layers[i];
       const TensorView& weight = run_.checkpoint.Get(linears_[i].name + ".weight");
       layer.factors.relative_error =
-          RelativeError(ToTorch(weight), Reconstruct(layer.factors.paths));
+          RelativeError(ToTorch(weight).to(run_.device.device), Dense(layer));
       run_.checkpoint.Release(weight);
       if (!run_.trains()) {
         layer.packed = PackFactors(layer.factors, weight.name);
@@ -309,11 +320,11 @@ class BlockCompressor {
   }
 
   RunContext& run_;
-  ModelConfig config_;                // of one block
-  std::vector<LinearSpec> linears_;   // of the whole model
-  TrainableModel model_;              // of one block
-  Activations inputs_;                // of block_: what the compressed blocks before it hand on
-  Activations targets_;               // what the original's block makes of what it gets
+  ModelConfig config_;               // of one block
+  std::vector<LinearSpec> linears_;  // of the whole model
+  TrainableModel model_;             // of one block
+  Activations inputs_;               // of block_: what the compressed blocks before it hand on
+  Activations targets_;              // what the original's block makes of what it gets
   int64_t block_ = 0;
   double loss_ = 0;  // of the last block compressed
 };

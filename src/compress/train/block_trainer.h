@@ -66,12 +66,12 @@ class SignBlock : public BlockLearner {
 };
 
 struct BlockTraining {
-  int64_t passes = 1;          // over all sequences
+  int64_t passes = 1;  // over all sequences
   int64_t batch_sequences = 1;
-  double learning_rate = 0;    // peak of the cosine
+  double learning_rate = 0;  // peak of the cosine
   double scale_rate = 1;
   Surrogate surrogate = Surrogate::kSmoothSign;
-  uint64_t seed = 0;           // of the sequences' order
+  uint64_t seed = 0;  // of the sequences' order
 };
 
 class BlockTrainer {
