@@ -87,13 +87,15 @@ struct CompressOptions {
   ImportanceMode importance = ImportanceMode::kOff;
   Allocation allocation = Allocation::kUniform;
   int64_t calibration_sequences = 64;  // for the two above
+  int factorize_iterations = 0;        // 0: the method's own
   SvdPrecision svd_precision = SvdPrecision::kFloat64;
   BudgetScope budget_scope = BudgetScope::kBody;  // of rank.target_bpw
   TableBits table_bits;                           // or kAutoBits, see file_budget.h
   TrainOptions train;
-  TextDataset training_text;    // ignored if there is neither training nor calibration
-  std::string device = "auto";  // auto, cpu, cuda or cuda:N
-  int threads = 0;              // 0: one per core; the result does not depend on it
+  TextDataset training_text;       // ignored if there is neither training nor calibration
+  double time_budget_seconds = 0;  // 0: none; otherwise train.tokens is what fits
+  std::string device = "auto";     // auto, cpu, cuda or cuda:N
+  int threads = 0;                 // 0: one per core; the result does not depend on it
   uint64_t seed = 0;
   // Progress lives in a subdirectory named after the output and the fingerprint. Empty: no
   // checkpoints.
@@ -101,11 +103,12 @@ struct CompressOptions {
   bool resume = false;  // continue the run with the same fingerprint found in checkpoint_dir
   std::string recipe;   // in words, for the file's metadata: "auto", "littlebit, init admm"
 
+  // The model as a whole, everything in it or its scales.
+  bool trains() const { return train.tokens > 0 || time_budget_seconds > 0 || train.kd_tokens > 0; }
   bool calibrates() const {
     return importance != ImportanceMode::kOff || allocation == Allocation::kAuto;
   }
-  bool trains() const { return train.tokens > 0 || train.block_tokens > 0 || train.kd_tokens > 0; }
-  bool reads_text() const { return calibrates() || trains(); }
+  bool reads_text() const { return calibrates() || trains() || train.block_tokens > 0; }
 };
 
 struct LayerReport {
@@ -146,6 +149,7 @@ class CompressObserver {
   virtual void BeginStage(const std::string& stage, int64_t total, int64_t done,
                           const std::string& unit) = 0;
   virtual void Advance(int64_t done, const std::string& detail) = 0;  // detail may be empty
+  virtual void SetTotal(int64_t total) = 0;  // the stage's work has become more or less
   virtual void EndStage() = 0;
   virtual void LayerDone(const LayerReport& layer) = 0;  // after factorization
   virtual void Info(const std::string& message) = 0;

@@ -8,14 +8,18 @@ namespace llmq {
 
 // kLittleBit is the paper (arXiv 2506.13771): Dual-SVID with a residual path, the same bits per
 // weight everywhere but in K and V, then training with SmoothSign; embedding and head stay as they
-// are. kAuto is what measured best (docs/results.md, "Recipes"): bits where they count, LB-ADMM on
-// weighted channels, one path, and a larger rate for the signs.
+// are. kAuto is what measured best (docs/results.md, "Recipes"): bits where they count, annealed
+// signs on weighted channels, one path, and a larger rate for the signs.
 enum class Recipe { kLittleBit, kAuto };
+
+// How long to work: iterations of the factorization, calibration sequences, tokens of training.
+enum class Effort { kQuick, kStandard, kMax };
 
 const char* RecipeName(Recipe recipe);
 
 // Sets the options of all steps; the others (target, text, tokens, device, ...) stay as they are.
 void ApplyRecipe(Recipe recipe, CompressOptions& options);
+void ApplyEffort(Effort effort, CompressOptions& options);
 
 }  // namespace llmq
 

@@ -44,13 +44,19 @@ void CheckBpw(double bpw, const CompressEnvironment& environment) {
 }
 
 void CheckTraining(const CompressArguments& arguments) {
-  if (arguments.train.tokens < 0) ThrowRange("--train-tokens", "0 or more", arguments.train.tokens);
   if (arguments.train.batch_sequences < 1 || arguments.train.batch_sequences > 4096) {
     ThrowRange("--train-batch", "1 to 4096 sequences", arguments.train.batch_sequences);
   }
 }
 
 void CheckConflicts(const CompressArguments& arguments) {
+  if (!arguments.recipe.time_budget.empty() && arguments.quality_threshold) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        "--time-budget and --quality-threshold: expected only one of them: the search makes "
+        "as many tries as it needs",
+        "Leave out --time-budget");
+  }
   if (arguments.rank && arguments.quality_threshold) {
     throw Error(ErrorCode::kInvalidArguments,
                 "--rank and --quality-threshold: expected only one of them: the search for quality "
@@ -134,9 +140,7 @@ void CheckCompressValues(const CompressArguments& arguments,
     ThrowRange("--output-name", "a file name without '/'", "'" + arguments.output_name + "'",
                "Name the directory with --output-dir");
   }
-  const bool trains = arguments.train.tokens > 0 || arguments.recipe.block_tokens.value_or(0) > 0 ||
-                      arguments.recipe.kd_tokens.value_or(0) > 0;
-  if (trains && !arguments.text.calibration_data.empty() &&
+  if (!arguments.text.calibration_data.empty() &&
       SameFile(arguments.text.calibration_data, arguments.text.held_out_data)) {
     throw Error(
         ErrorCode::kInvalidArguments,

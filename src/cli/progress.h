@@ -34,6 +34,8 @@ class Progress {
   void Begin(const std::string& stage, int64_t total, int64_t done, const std::string& unit,
              int64_t steps_per_unit = 1);
   void Advance(int64_t done, std::string_view detail = "");
+  // The stage's units have become more or fewer.
+  void SetTotal(int64_t total) { total_ = total; }
   void End();
   // Clears the animated line so that a message can be printed; the next Advance() draws it again.
   void Clear();

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <regex>
 #include <string_view>
 
 #include "llmq/error.h"
@@ -32,6 +33,8 @@ const Choices<Surrogate> kSurrogates = {{"smooth-sign", Surrogate::kSmoothSign},
                                         {"straight-through", Surrogate::kStraightThrough}};
 
 const Choices<bool> kSwitch = {{"on", true}, {"off", false}};
+const Choices<Effort> kEfforts = {
+    {"quick", Effort::kQuick}, {"standard", Effort::kStandard}, {"max", Effort::kMax}};
 
 template <typename Target, typename T>
 CLI::Option* AddChoice(CLI::App& app, const char* name, Target& target, const Choices<T>& choices,
@@ -81,12 +84,35 @@ class Overrides {
   std::string text_;
 };
 
+// Seconds of "2h", "90m", "1h30m", "45s": whole numbers, units falling.
+double ParseDuration(const std::string& text) {
+  static const std::regex kPattern("(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?");
+  std::smatch match;
+  double seconds = 0;
+  if (std::regex_match(text, match, kPattern)) {
+    const auto part = [&](size_t i) { return match[i].matched ? std::stod(match[i]) : 0.0; };
+    seconds = part(1) * 3600 + part(2) * 60 + part(3);
+  }
+  if (seconds > 0) return seconds;
+  throw Error(ErrorCode::kInvalidArguments,
+              fmt::format("--time-budget: expected a duration, found '{}'", text),
+              "Write it as 2h, 90m, 1h30m or 45s");
+}
+
 }  // namespace
 
 void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
   AddChoice(app, "--recipe", a.recipe, kRecipes,
             "How to compress: auto (what measured best), littlebit (the paper)")
       ->default_str("auto");
+  AddChoice(app, "--effort", a.effort, kEfforts, "How long to work: quick, standard, max")
+      ->default_str("standard");
+  app.add_option("--time-budget", a.time_budget,
+                 "Train as long as the whole run may take: 2h, 90m, 1h30m (instead of tokens)")
+      ->type_name("TIME");
+  app.add_option("--train-tokens", a.train_tokens,
+                 "Tokens to train on after factorization (0: none; as the effort if not set)")
+      ->type_name("INT");
   AddChoice(app, "--init", a.init, kInits,
             "Factorization before training: dual-svid, itq, admm, anneal");
   AddChoice(app, "--importance", a.importance, kImportances,
@@ -123,10 +149,26 @@ void CheckRecipeValues(const RecipeArguments& arguments) {
   if (const auto tokens = arguments.kd_tokens; tokens && *tokens < 0) {
     ThrowRange("--kd-tokens", "0 or more", *tokens);
   }
+  if (const auto tokens = arguments.train_tokens; tokens && *tokens < 0) {
+    ThrowRange("--train-tokens", "0 or more", static_cast<double>(*tokens));
+  }
+  if (arguments.time_budget.empty()) return;
+  (void)ParseDuration(arguments.time_budget);
+  if (arguments.train_tokens) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--time-budget and --train-tokens: expected only one of them: the time decides how "
+                "many tokens there are",
+                "Leave out --train-tokens");
+  }
 }
 
 void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& options) {
   ApplyRecipe(arguments.recipe, options);
+  ApplyEffort(arguments.effort, options);
+  options.train.tokens = arguments.train_tokens.value_or(options.train.tokens);
+  if (!arguments.time_budget.empty()) {
+    options.time_budget_seconds = ParseDuration(arguments.time_budget);
+  }
   Overrides overrides(RecipeName(arguments.recipe));
   overrides.Set("init", arguments.init, kInits, options.init);
   overrides.Set("importance", arguments.importance, kImportances, options.importance);

@@ -30,6 +30,9 @@ struct RecipeArguments {
   std::optional<int64_t> block_tokens;
   std::optional<bool> absorption;
   std::optional<int64_t> kd_tokens;
+  Effort effort = Effort::kStandard;
+  std::optional<int64_t> train_tokens;
+  std::string time_budget;  // "2h", "90m", "1h30m", "45s"; empty: none
 };
 
 void AddRecipeOptions(CLI::App& app, RecipeArguments& arguments);
@@ -37,7 +40,8 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& arguments);
 // Throws Error{kInvalidArguments} for values out of range.
 void CheckRecipeValues(const RecipeArguments& arguments);
 
-// Sets the options of all steps, and options.recipe: "auto", "littlebit, init admm".
+// Sets the options of all steps and of the effort, and options.recipe: "auto", "littlebit, init
+// admm".
 void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& options);
 
 }  // namespace llmq

@@ -68,13 +68,18 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("embedding and head bits",
       fmt::format("{} {}", options.table_bits.embedding, options.table_bits.head));
   add("init", InitMethodName(options.init));
+  add("iterations", fmt::format("{}", options.factorize_iterations));
   add("importance", ImportanceModeName(options.importance));
   add("allocation", options.allocation == Allocation::kAuto ? "auto" : "uniform");
   add("svd precision", options.svd_precision == SvdPrecision::kFloat64 ? "float64" : "float32");
   add("seed", fmt::format("{}", options.seed));
   add("arithmetic", Arithmetic(device));
   const TrainOptions& train = options.train;
-  add("train tokens", fmt::format("{}", train.tokens));
+  if (options.time_budget_seconds > 0) {
+    add("time budget", fmt::format("{} s", options.time_budget_seconds));
+  } else {
+    add("train tokens", fmt::format("{}", train.tokens));
+  }
   if (options.calibrates()) {
     add("calibration sequences", fmt::format("{}", options.calibration_sequences));
   }
@@ -86,7 +91,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("block tokens", fmt::format("{}", train.block_tokens));
   add("absorption", train.absorption ? "on" : "off");
   add("distillation tokens", fmt::format("{}", train.kd_tokens));
-  if (!options.trains()) return fingerprint;
+  if (!options.trains() && train.block_tokens == 0) return fingerprint;
   add("learning rate", fmt::format("{}", train.learning_rate));
   add("batch sequences", fmt::format("{}", train.batch_sequences));
   add("hidden weight", fmt::format("{}", train.hidden_weight));

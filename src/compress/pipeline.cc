@@ -19,6 +19,7 @@
 #include "compress/stages/factorize_stage.h"
 #include "compress/stages/plan_stage.h"
 #include "compress/stages/text_stage.h"
+#include "compress/stages/time_stage.h"
 #include "compress/stages/train_stage.h"
 #include "compress/torch_bridge.h"
 #include "llmq/error.h"
@@ -166,6 +167,7 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
                       options.resume);
   }
   if (options.reads_text()) PrepareText(run);
+  PlanTime(run);
   Plan(run);
   ReportPlan(run);
   run.trains_blocks() ? CompressBlocks(run) : Factorize(run);

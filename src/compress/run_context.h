@@ -25,6 +25,17 @@
 
 namespace llmq {
 
+// Seconds since it was made.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 struct RunContext {
   const CompressOptions& options;
   CompressObserver& observer;
@@ -42,24 +53,13 @@ struct RunContext {
   std::map<std::string, at::Tensor> frame;    // norms and biases that block training has changed
   std::unique_ptr<Student> student;           // after training
   CompressReport report;
+  Stopwatch watch;  // since the run began
 
-  // The whole model, all of it or its scales.
-  bool trains() const { return options.train.tokens > 0 || options.train.kd_tokens > 0; }
+  bool trains() const { return options.trains(); }
   bool trains_blocks() const { return options.train.block_tokens > 0; }
   bool calibrates() const { return options.calibrates(); }
   // Says how far the run came and how to continue it. Throws Error{kUserCancelled}.
   [[noreturn]] void ThrowStopped(const std::string& progress) const;
-};
-
-// Seconds since it was made.
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace llmq

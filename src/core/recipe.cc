@@ -3,8 +3,8 @@
 namespace llmq {
 namespace {
 
-// docs/results.md, "Training": with few tokens the paper's 4e-5 hardly moves a sign. From LB-ADMM,
-// which is nearer to the goal, a larger rate still wins.
+// docs/results.md, "Training": with few tokens the paper's 4e-5 hardly moves a sign. From annealed
+// signs, which is nearer to the goal, a larger rate still wins.
 constexpr double kLittleBitRate = 3e-4;
 constexpr double kAutoRate = 1e-3;
 constexpr double kAutoScaleRate = 0.3;
@@ -15,7 +15,7 @@ const char* RecipeName(Recipe recipe) { return recipe == Recipe::kAuto ? "auto" 
 
 void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   const bool is_auto = recipe == Recipe::kAuto;
-  options.init = is_auto ? InitMethod::kAdmm : InitMethod::kDualSvid;
+  options.init = is_auto ? InitMethod::kAnneal : InitMethod::kDualSvid;
   options.importance = is_auto ? ImportanceMode::kFull : ImportanceMode::kOff;
   options.allocation = is_auto ? Allocation::kAuto : Allocation::kUniform;
   options.rank.residual = is_auto ? Residual::kSpare : Residual::kAuto;
@@ -26,6 +26,22 @@ void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   options.train.surrogate = Surrogate::kSmoothSign;
   options.train.learning_rate = is_auto ? kAutoRate : kLittleBitRate;
   options.train.scale_rate = is_auto ? kAutoScaleRate : 1;
+}
+
+void ApplyEffort(Effort effort, CompressOptions& options) {
+  switch (effort) {
+    case Effort::kQuick:
+      options.factorize_iterations = 8;
+      options.calibration_sequences = 16;
+      options.train.tokens = 50'000;
+      return;
+    case Effort::kStandard: return;  // the options' own defaults
+    case Effort::kMax:
+      options.factorize_iterations = 48;
+      options.calibration_sequences = 256;
+      options.train.tokens = 2'000'000;
+      return;
+  }
 }
 
 }  // namespace llmq

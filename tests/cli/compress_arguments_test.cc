@@ -63,7 +63,7 @@ TEST(CompressArguments, OtherValuesOutOfRangeAreInvalidArguments) {
       {"--quality-threshold", [nan](CompressArguments& a) { a.quality_threshold = nan; }},
       {"--calibration-samples", [](CompressArguments& a) { a.text.samples = 63; }},
       {"--calibration-samples", [](CompressArguments& a) { a.text.samples = 1025; }},
-      {"--train-tokens", [](CompressArguments& a) { a.train.tokens = -1; }},
+      {"--train-tokens", [](CompressArguments& a) { a.recipe.train_tokens = -1; }},
       {"--train-lr", [](CompressArguments& a) { a.recipe.learning_rate = 0; }},
       {"--train-lr", [nan](CompressArguments& a) { a.recipe.learning_rate = nan; }},
       {"--train-batch", [](CompressArguments& a) { a.train.batch_sequences = 0; }},

@@ -898,7 +898,7 @@ class Compress(ContractTest):
         self.assert_succeeds(self.compress(self.model, "--target-bpw", "2", "--train-tokens", "0", "--skip-validation", "--init",
                                            "admm"))
         info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", self.out / "hf-f32.littlebit"]).stdout)
-        self.assertEqual(info["recipe"], "littlebit, init admm")
+        self.assertEqual(info["recipe"], "auto, init admm")
 
     def test_manual_rank(self):
         self.need_compressor()

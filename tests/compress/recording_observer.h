@@ -15,6 +15,7 @@ class RecordingObserver : public CompressObserver {
   void BeginStage(const std::string& stage, int64_t total, int64_t done,
                   const std::string& unit) override;
   void Advance(int64_t done, const std::string& detail) override;
+  void SetTotal(int64_t) override {}
   void EndStage() override {}
   void LayerDone(const LayerReport& layer) override;
   void Info(const std::string&) override {}

@@ -21,6 +21,7 @@ LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shap
   PathSettings path_settings;
   path_settings.method = settings.init;
   path_settings.seed = svd_settings.seed;
+  if (settings.iterations > 0) path_settings.iterations = settings.iterations;
   path_settings.importance = settings.importance;
   factors.paths = ResidualPaths(matrix, shape, [&](const at::Tensor& part, int64_t rank) {
     return FactorizePath(part, rank, path_settings, svd);

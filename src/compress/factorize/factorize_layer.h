@@ -26,6 +26,7 @@ struct FactorizeSettings {
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   InitMethod init = InitMethod::kDualSvid;
+  int iterations = 0;  // 0: the method's own
   Importance importance;
 };
 

@@ -49,8 +49,11 @@ void FactorizeOne(RunContext& run, size_t index) {
 
 FactorizeSettings FactorizationOf(const RunContext& run, size_t index) {
   const CompressOptions& options = run.options;
-  FactorizeSettings settings{
-      options.svd_precision, options.seed, run.device.device, options.init, {}};
+  FactorizeSettings settings{.precision = options.svd_precision,
+                             .seed = options.seed,
+                             .device = run.device.device,
+                             .init = options.init,
+                             .iterations = options.factorize_iterations};
   if (options.importance != ImportanceMode::kOff) {
     settings.importance = ImportanceOf(run.statistics[index]);
   }

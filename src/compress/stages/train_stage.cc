@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "compress/stages/time_stage.h"
 #include "compress/train/load_frame.h"
 #include "compress/train/trainer.h"
 #include "llmq/error.h"
@@ -15,6 +16,8 @@ namespace llmq {
 namespace {
 
 constexpr double kSaveIntervalSeconds = 30;
+constexpr int64_t kFirstFit = 5;    // steps until the first look at the clock
+constexpr int64_t kFits = 20;       // looks in all, about
 constexpr size_t kLossWindow = 10;  // steps that the reported losses are means over
 
 double Mean(std::span<const double> values) {
@@ -55,6 +58,14 @@ std::unique_ptr<Student> MakeStudent(RunContext& run, const Teacher& teacher, Tr
 
 using StatePath = std::optional<std::filesystem::path>;  // none: checkpoints are off
 
+struct Round {
+  const char* stage;
+  TrainOptions options;
+  uint64_t seed = 0;          // of the sequences' order
+  bool fills_budget = false;  // of time, if there is one
+  StatePath path = std::nullopt;
+};
+
 void LoadTraining(RunContext& run, const StatePath& path, Trainer& trainer) {
   if (!path || !std::filesystem::exists(*path)) return;
   try {
@@ -64,12 +75,25 @@ void LoadTraining(RunContext& run, const StatePath& path, Trainer& trainer) {
   }
 }
 
-void RunSteps(RunContext& run, const StatePath& path, Trainer& trainer) {
+// The end follows the speed that steps have had so far. Now and then only: the schedule of the
+// learning rate should not tremble.
+void FitIntoBudget(RunContext& run, Trainer& trainer, int64_t begin, double seconds) {
+  const int64_t measured = trainer.step() - begin;
+  if (measured != kFirstFit && measured % std::max(kFirstFit, trainer.total_steps() / kFits) != 0) {
+    return;
+  }
+  trainer.Retarget(StepsWithin(run, trainer.step(), measured, seconds));
+  run.observer.SetTotal(trainer.total_steps());
+}
+
+void RunSteps(RunContext& run, const Round& round, Trainer& trainer) {
+  const Stopwatch watch;
+  const int64_t begin = trainer.step();
   Stopwatch saved;
   while (trainer.step() < trainer.total_steps()) {
     const bool stop = run.observer.StopRequested();
-    if (path && (stop || saved.seconds() >= kSaveIntervalSeconds)) {
-      trainer.Save(*path);
+    if (round.path && (stop || saved.seconds() >= kSaveIntervalSeconds)) {
+      trainer.Save(*round.path);
       saved = {};
     }
     if (stop) {
@@ -77,18 +101,12 @@ void RunSteps(RunContext& run, const StatePath& path, Trainer& trainer) {
           fmt::format("{} of {} training steps", trainer.step(), trainer.total_steps()));
     }
     const double loss = trainer.Step();
+    if (round.fills_budget) FitIntoBudget(run, trainer, begin, watch.seconds());
     run.observer.Advance(trainer.step(), fmt::format("loss {:.4f}", loss));
   }
   // So that a kill while the file is being written costs nothing but the writing.
-  if (path) trainer.Save(*path);
+  if (round.path) trainer.Save(*round.path);
 }
-
-struct Round {
-  const char* stage;
-  TrainOptions options;
-  uint64_t seed;  // of the sequences' order
-  StatePath path;
-};
 
 // Trains run.student.
 void RunRound(RunContext& run, const Teacher& teacher, const Round& round) {
@@ -98,7 +116,7 @@ void RunRound(RunContext& run, const Teacher& teacher, const Round& round) {
   Trainer trainer(model, options, teacher, *run.student, data, run.workers);
   LoadTraining(run, round.path, trainer);
   run.observer.BeginStage(round.stage, trainer.total_steps(), trainer.step(), "steps");
-  RunSteps(run, round.path, trainer);
+  RunSteps(run, round, trainer);
   run.observer.EndStage();
   const std::span<const double> losses = trainer.losses();
   const size_t window = std::min(kLossWindow, losses.size());
@@ -107,14 +125,24 @@ void RunRound(RunContext& run, const Teacher& teacher, const Round& round) {
   run.report.trained_tokens += trainer.trained_tokens();
 }
 
-// Other sequences than training saw first: what is new teaches most.
+Round TrainingRound(const RunContext& run) {
+  return {.stage = "Training",
+          .options = run.train,
+          .seed = run.options.seed,
+          .fills_budget = run.options.time_budget_seconds > 0,
+          .path = run.store ? StatePath(run.store->TrainingPath()) : std::nullopt};
+}
+
+// Of scales, and on other sequences than training saw first.
 Round DistillationRound(const RunContext& run) {
-  Round round{"Distilling", run.train, run.options.seed + 1, std::nullopt};
+  Round round{.stage = "Distilling",
+              .options = run.train,
+              .seed = run.options.seed + 1,
+              .path = run.store ? StatePath(run.store->DistillationPath()) : std::nullopt};
   round.options.tokens = run.train.kd_tokens;
   round.options.part = TrainedPart::kScales;
   if (getenv("KR")) round.options.learning_rate = atof(getenv("KR"));
   if (getenv("KH")) round.options.hidden_weight = atof(getenv("KH"));
-  if (run.store) round.path = run.store->DistillationPath();
   return round;
 }
 
@@ -125,8 +153,7 @@ void Train(RunContext& run) {
   const Teacher teacher = LoadTeacher(run.checkpoint, run.device.device);
   if (run.train.tokens > 0) {
     run.student = MakeStudent(run, teacher, run.train.part);
-    const StatePath path = run.store ? StatePath(run.store->TrainingPath()) : std::nullopt;
-    RunRound(run, teacher, {"Training", run.train, run.options.seed, path});
+    RunRound(run, teacher, TrainingRound(run));
   }
   if (run.train.kd_tokens > 0) {
     run.student = MakeStudent(run, teacher, TrainedPart::kScales);

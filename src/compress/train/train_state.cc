@@ -26,15 +26,17 @@ void VisitTensors(const Parameter& parameter, const Visit& visit) {
 }
 
 constexpr const char* kLossesName = "losses";
+constexpr const char* kTotalStepsName = "total steps";
 
 }  // namespace
 
 void Trainer::Save(const std::filesystem::path& path) const {
   const std::vector<Parameter>& parameters = student_.parameters();
-  uint32_t arrays = 1;
+  uint32_t arrays = 2;
   for (const Parameter& parameter : parameters) arrays += parameter.moves() ? 3 : 1;
   StateWriter writer(path, arrays);
   writer.Add(kLossesName, std::as_bytes(std::span(losses_)));
+  writer.Add(kTotalStepsName, std::as_bytes(std::span(&total_steps_, 1)));
   for (const Parameter& parameter : parameters) {
     VisitTensors(parameter, [&](const std::string& name, const at::Tensor& tensor) {
       const at::Tensor cpu = tensor.cpu();
@@ -47,11 +49,13 @@ void Trainer::Save(const std::filesystem::path& path) const {
 void Trainer::Load(const std::filesystem::path& path) {
   const StateReader reader(path);
   const std::span<const std::byte> losses = reader.Get(kLossesName);
+  const auto total_steps = reader.Get(kTotalStepsName, sizeof(total_steps_));
   for (const Parameter& parameter : student_.parameters()) {  // all sizes before the first change
     VisitTensors(parameter, [&](const std::string& name, const at::Tensor& tensor) {
       (void)reader.Get(name, tensor.nbytes());
     });
   }
+  std::memcpy(&total_steps_, total_steps.data(), sizeof(total_steps_));
   losses_.resize(losses.size() / sizeof(double));
   if (!losses_.empty()) {  // before the first step there are none
     std::memcpy(losses_.data(), losses.data(), losses_.size() * sizeof(double));

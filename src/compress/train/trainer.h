@@ -28,6 +28,8 @@ class Trainer {
           Student& student, DataLoader& data, WorkerPool& workers);
 
   int64_t total_steps() const { return total_steps_; }
+  // Another end, from here on, for the schedule of the learning rate too. At least step().
+  void Retarget(int64_t total_steps) { total_steps_ = total_steps; }
   int64_t step() const { return static_cast<int64_t>(losses_.size()); }  // steps done
   int64_t trained_tokens() const;
   const std::vector<double>& losses() const { return losses_; }  // one per step done

@@ -1,0 +1,128 @@
+// Compressions by recipe auto: calibrated, allocated, within the target, the same for any number of
+// threads and after any stop; and runs that a time budget ends.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "compress/pipeline.h"
+#include "llmq/error.h"
+#include "llmq/littlebit_file.h"
+#include "llmq/recipe.h"
+#include "tests/compress/recording_observer.h"
+#include "tests/compress/tiny_run.h"
+#include "tests/support/temporary_directory.h"
+
+namespace llmq {
+namespace {
+
+using testing::FileBytes;
+using testing::RecordingObserver;
+
+class AutoRecipe : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    testing::WriteTinyCheckpoint(directory_ / "model", testing::TinyModelOptions());
+    options_ = testing::TinyRunOptions(directory_.path());
+    testing::TrainSteps(options_, 3);
+    ApplyRecipe(Recipe::kAuto, options_);
+    options_.calibration_sequences = 4;
+  }
+  std::string Run() {
+    RecordingObserver observer;
+    report_ = RunPipeline(options_, observer);
+    stages_ = observer.stages;
+    return FileBytes(options_.output);
+  }
+
+  testing::TemporaryDirectory directory_;
+  CompressOptions options_;
+  CompressReport report_;
+  std::vector<std::string> stages_;
+};
+
+TEST_F(AutoRecipe, AllocatesWithinTheTargetAndSaysWhatItDid) {
+  (void)Run();
+  EXPECT_EQ(stages_, (std::vector<std::string>{"Calibrating", "Measuring", "Factorizing",
+                                               "Training", "Writing"}));
+  EXPECT_LE(report_.body_bpw, options_.rank.target_bpw);
+  EXPECT_GT(report_.body_bpw, 0.97 * options_.rank.target_bpw);  // 64-byte sections of tiny layers
+  const auto [low, high] =
+      std::minmax_element(report_.layers.begin(), report_.layers.end(),
+                          [](const LayerReport& a, const LayerReport& b) { return a.bpw < b.bpw; });
+  EXPECT_LT(low->bpw, 0.95 * high->bpw);
+  EXPECT_GT(report_.calibrate_seconds, 0);
+  LittleBitFile(options_.output).Verify();
+}
+
+TEST_F(AutoRecipe, GivesTheSameBytesForAnyNumberOfThreads) {
+  options_.threads = 1;
+  const std::string one = Run();
+  options_.threads = 3;
+  EXPECT_TRUE(Run() == one);
+}
+
+TEST_F(AutoRecipe, GivesOtherBytesForEachStepLeftOut) {
+  const std::string whole = Run();
+  options_.importance = ImportanceMode::kForward;
+  EXPECT_FALSE(Run() == whole);
+  options_.importance = ImportanceMode::kOff;
+  const std::string allocated = Run();
+  EXPECT_FALSE(allocated == whole);
+  options_.allocation = Allocation::kUniform;
+  EXPECT_FALSE(Run() == allocated);
+  EXPECT_EQ(stages_.front(), "Factorizing");
+}
+
+TEST_F(AutoRecipe, ResumesToTheSameBytesWithoutCalibratingAgain) {
+  const std::string whole = Run();
+  for (const auto& [stage, done] : {std::pair("Calibrating", 3), std::pair("Measuring", 5),
+                                    std::pair("Factorizing", 4), std::pair("Training", 2)}) {
+    options_.checkpoint_dir = directory_ / "checkpoints";
+    options_.resume = false;
+    RecordingObserver observer;
+    observer.StopAt(stage, done);
+    EXPECT_THROW((void)RunPipeline(options_, observer), Error) << stage;
+    options_.resume = true;
+    EXPECT_TRUE(Run() == whole) << stage;
+    const bool planned = std::string(stage) == "Factorizing" || std::string(stage) == "Training";
+    EXPECT_EQ(stages_.front(), planned ? "Factorizing" : "Calibrating") << stage;
+  }
+}
+
+TEST_F(AutoRecipe, CalibratesWithoutTrainingToo) {
+  options_.train.tokens = 0;
+  (void)Run();
+  EXPECT_EQ(report_.trained_tokens, 0);
+  EXPECT_EQ(stages_.front(), "Calibrating");
+}
+
+TEST_F(AutoRecipe, AllocatesWhatAFileBudgetLeaves) {
+  options_.budget_scope = BudgetScope::kFile;
+  options_.rank.target_bpw = 18;
+  options_.train.tokens = 0;
+  (void)Run();
+  const double file_bpw = 8.0 * static_cast<double>(report_.file_bytes) /
+                          static_cast<double>(report_.original_parameters);
+  EXPECT_LE(file_bpw, 18);
+}
+
+TEST_F(AutoRecipe, TrainsAsLongAsTheTimeBudgetAllows) {
+  options_.train.tokens = 0;
+  options_.time_budget_seconds = 6;
+  (void)Run();
+  EXPECT_GT(report_.trained_tokens, 5 * 64);
+}
+
+TEST_F(AutoRecipe, RefusesATimeBudgetTooShortForTheFirstStages) {
+  options_.time_budget_seconds = 1e-6;
+  try {
+    (void)Run();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArguments);
+    EXPECT_NE(error.message().find("--time-budget: expected at least"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace llmq
