@@ -141,8 +141,6 @@ Round DistillationRound(const RunContext& run) {
               .path = run.store ? StatePath(run.store->DistillationPath()) : std::nullopt};
   round.options.tokens = run.train.kd_tokens;
   round.options.part = TrainedPart::kScales;
-  if (getenv("KR")) round.options.learning_rate = atof(getenv("KR"));
-  if (getenv("KH")) round.options.hidden_weight = atof(getenv("KH"));
   return round;
 }
 
