@@ -17,6 +17,7 @@ _llm_quantize() {
       fi
       return ;;
     --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
+    --effort) COMPREPLY=($(compgen -W "quick standard max" -- "$current")); return ;;
     --init) COMPREPLY=($(compgen -W "dual-svid itq admm anneal" -- "$current")); return ;;
     --importance) COMPREPLY=($(compgen -W "off forward full" -- "$current")); return ;;
     --allocation) COMPREPLY=($(compgen -W "uniform auto" -- "$current")); return ;;
@@ -43,7 +44,7 @@ _llm_quantize() {
     info) options+=" --check" ;;
     littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
-        --skip-validation --recipe --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits
+        --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits
         --train-tokens --train-lr --train-batch --surrogate --block-tokens --absorption --kd-tokens --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
         --pre-tokenizer --max-shard-size" ;;
     littlebitinfo) options+=" --layers --verify --export-metadata" ;;

@@ -37,6 +37,8 @@ $tool -n $compress -l checkpoint-dir -xa '(__fish_complete_directories)' -d 'Che
 $tool -n $compress -l resume -xa '(__fish_complete_directories)' -d 'Resume from checkpoints'
 $tool -n $compress -l skip-validation -d 'Skip measuring quality'
 $tool -n $compress -l recipe -xa 'auto littlebit' -d 'How to compress'
+$tool -n $compress -l effort -xa 'quick standard max' -d 'How long to work'
+$tool -n $compress -l time-budget -x -d 'Time of the whole run'
 $tool -n $compress -l init -xa 'dual-svid itq admm anneal' -d 'Factorization before training'
 $tool -n $compress -l importance -xa 'off forward full' -d 'Weigh channels'
 $tool -n $compress -l allocation -xa 'uniform auto' -d 'Bits of the matrices'
