@@ -71,6 +71,11 @@ struct TrainOptions {
   TrainedPart part = TrainedPart::kAll;
   TrainPrecision precision = TrainPrecision::kAuto;
   GradientCheckpointing gradient_checkpointing = GradientCheckpointing::kAuto;
+  // Tokens that one pass over a block sees: blocks are compressed one after the other, each trained
+  // to answer as the original does on what those before it hand on. 0: matrices by themselves.
+  int64_t block_tokens = 0;
+  bool absorption = true;  // a block's weights adapt to the error before them, then are factorized
+  int64_t kd_tokens = 0;   // of a last training, of scales and norms only
 };
 
 struct CompressOptions {
@@ -98,10 +103,12 @@ struct CompressOptions {
   bool resume = false;  // continue the run with the same fingerprint found in checkpoint_dir
   std::string recipe;   // in words, for the file's metadata: "auto", "littlebit, init admm"
 
-  bool trains() const { return train.tokens > 0 || time_budget_seconds > 0; }
+  // The model as a whole, everything in it or its scales.
+  bool trains() const { return train.tokens > 0 || time_budget_seconds > 0 || train.kd_tokens > 0; }
   bool calibrates() const {
     return importance != ImportanceMode::kOff || allocation == Allocation::kAuto;
   }
+  bool reads_text() const { return calibrates() || trains() || train.block_tokens > 0; }
 };
 
 struct LayerReport {

@@ -32,6 +32,7 @@ const Choices<Residual> kResiduals = {{"auto", Residual::kAuto},
 const Choices<Surrogate> kSurrogates = {{"smooth-sign", Surrogate::kSmoothSign},
                                         {"straight-through", Surrogate::kStraightThrough}};
 
+const Choices<bool> kSwitch = {{"on", true}, {"off", false}};
 const Choices<Effort> kEfforts = {
     {"quick", Effort::kQuick}, {"standard", Effort::kStandard}, {"max", Effort::kMax}};
 
@@ -51,7 +52,8 @@ std::string NameOf(const Choices<T>& choices, T value) {
   return "";
 }
 
-[[noreturn]] void ThrowRange(const char* option, const char* expected, double found) {
+template <typename T>
+[[noreturn]] void ThrowRange(const char* option, const char* expected, T found) {
   throw Error(ErrorCode::kInvalidArguments,
               fmt::format("{}: expected {}, found {}", option, expected, found),
               "Run 'llm-quantize littlebit compress --help'");
@@ -69,7 +71,8 @@ class Overrides {
     option = *wanted;
     text_ += fmt::format(", {} {}", step, NameOf(choices, *wanted));
   }
-  void Set(std::string_view step, const std::optional<double>& wanted, double& option) {
+  template <typename T>
+  void Set(std::string_view step, const std::optional<T>& wanted, T& option) {
     if (!wanted || *wanted == option) return;
     option = *wanted;
     text_ += fmt::format(", {} {}", step, *wanted);
@@ -124,6 +127,13 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
   app.add_option("--train-lr", a.learning_rate, "Peak learning rate")->type_name("FLOAT");
   AddChoice(app, "--surrogate", a.surrogate, kSurrogates,
             "Gradient of the sign: smooth-sign, straight-through");
+  app.add_option("--block-tokens", a.block_tokens,
+                 "Train blocks one by one, each pass on so many tokens (0: none)")
+      ->type_name("INT");
+  AddChoice(app, "--absorption", a.absorption, kSwitch,
+            "With --block-tokens: adapt a block's weights before factorizing: on, off");
+  app.add_option("--kd-tokens", a.kd_tokens, "Tokens to train scales alone on at the end (0: none)")
+      ->type_name("INT");
 }
 
 void CheckRecipeValues(const RecipeArguments& arguments) {
@@ -132,6 +142,12 @@ void CheckRecipeValues(const RecipeArguments& arguments) {
   }
   if (const auto factor = arguments.kv_rank_factor; factor && !(*factor >= 0 && *factor <= 64)) {
     ThrowRange("--kv-rank-factor", "0 (automatic) to 64", *factor);
+  }
+  if (const auto tokens = arguments.block_tokens; tokens && *tokens < 0) {
+    ThrowRange("--block-tokens", "0 or more", *tokens);
+  }
+  if (const auto tokens = arguments.kd_tokens; tokens && *tokens < 0) {
+    ThrowRange("--kd-tokens", "0 or more", *tokens);
   }
   if (const auto tokens = arguments.train_tokens; tokens && *tokens < 0) {
     ThrowRange("--train-tokens", "0 or more", static_cast<double>(*tokens));
@@ -161,6 +177,9 @@ void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& opt
   overrides.Set("kv rank factor", arguments.kv_rank_factor, options.rank.kv_rank_factor);
   overrides.Set("rate", arguments.learning_rate, options.train.learning_rate);
   overrides.Set("surrogate", arguments.surrogate, kSurrogates, options.train.surrogate);
+  overrides.Set("block tokens", arguments.block_tokens, options.train.block_tokens);
+  overrides.Set("absorption", arguments.absorption, kSwitch, options.train.absorption);
+  overrides.Set("distillation tokens", arguments.kd_tokens, options.train.kd_tokens);
   options.recipe = overrides.text();
 }
 

@@ -27,6 +27,9 @@ struct RecipeArguments {
   std::optional<double> kv_rank_factor;
   std::optional<double> learning_rate;
   std::optional<Surrogate> surrogate;
+  std::optional<int64_t> block_tokens;
+  std::optional<bool> absorption;
+  std::optional<int64_t> kd_tokens;
   Effort effort = Effort::kStandard;
   std::optional<int64_t> train_tokens;
   std::string time_budget;  // "2h", "90m", "1h30m", "45s"; empty: none

@@ -129,10 +129,18 @@ std::filesystem::path CheckpointStore::LayerPath(int64_t index) const {
   return directory_ / fmt::format("layer-{:05}.state", index);
 }
 
+std::filesystem::path CheckpointStore::BlockPath(int64_t block) const {
+  return directory_ / fmt::format("block-{:05}.state", block);
+}
+
 std::filesystem::path CheckpointStore::PlanPath() const { return directory_ / "plan.state"; }
 
 std::filesystem::path CheckpointStore::TrainingPath() const {
   return directory_ / "training.state";
+}
+
+std::filesystem::path CheckpointStore::DistillationPath() const {
+  return directory_ / "distillation.state";
 }
 
 void CheckpointStore::Remove() {

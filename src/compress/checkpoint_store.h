@@ -3,8 +3,8 @@
 // Before: pipeline opens it for a fingerprint. After: pipeline keeps layers and training state in
 // it and removes it after success. Directory: <checkpoint_dir>/<output stem>-<fingerprint>/ with
 // manifest.json (the fingerprint in words), lock, one for the statistics and ranks, one per
-// factorized layer and one for the training state. Every file appears by rename, so a kill at any
-// moment leaves the last complete state.
+// factorized layer, one per trained block and one per training state. Every file appears by rename,
+// so a kill at any moment leaves the last complete state.
 #ifndef LLMQ_COMPRESS_CHECKPOINT_STORE_H_
 #define LLMQ_COMPRESS_CHECKPOINT_STORE_H_
 
@@ -28,8 +28,10 @@ class CheckpointStore {
   CheckpointStore& operator=(const CheckpointStore&) = delete;
 
   std::filesystem::path LayerPath(int64_t index) const;
+  std::filesystem::path BlockPath(int64_t block) const;
   std::filesystem::path PlanPath() const;
   std::filesystem::path TrainingPath() const;
+  std::filesystem::path DistillationPath() const;
   const std::filesystem::path& directory() const { return directory_; }
 
   // Deletes the directory, and checkpoint_dir if that leaves it empty.

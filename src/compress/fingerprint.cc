@@ -83,12 +83,15 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   if (options.calibrates()) {
     add("calibration sequences", fmt::format("{}", options.calibration_sequences));
   }
-  if (options.calibrates() || options.trains()) {
+  if (options.reads_text()) {
     add("sequence tokens", fmt::format("{}", train.sequence_tokens));
     add("training text", fmt::format("{} ({:016x})", options.training_text.name,
                                      TextChecksum(options.training_text)));
   }
-  if (!options.trains()) return fingerprint;
+  add("block tokens", fmt::format("{}", train.block_tokens));
+  add("absorption", train.absorption ? "on" : "off");
+  add("distillation tokens", fmt::format("{}", train.kd_tokens));
+  if (!options.trains() && train.block_tokens == 0) return fingerprint;
   add("learning rate", fmt::format("{}", train.learning_rate));
   add("batch sequences", fmt::format("{}", train.batch_sequences));
   add("hidden weight", fmt::format("{}", train.hidden_weight));

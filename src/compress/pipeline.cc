@@ -15,6 +15,7 @@
 #include "compress/export.h"
 #include "compress/fingerprint.h"
 #include "compress/run_context.h"
+#include "compress/stages/block_stage.h"
 #include "compress/stages/factorize_stage.h"
 #include "compress/stages/plan_stage.h"
 #include "compress/stages/text_stage.h"
@@ -100,6 +101,13 @@ PackedLayer Packed(RunContext& run, const std::string& linear) {
   return {PackFactors(factors, weight.name), error};
 }
 
+// Undefined: as in the checkpoint.
+at::Tensor Trained(const RunContext& run, const std::string& name) {
+  if (run.student) return run.student->Find(name);
+  const auto found = run.frame.find(name);
+  return found == run.frame.end() ? at::Tensor() : found->second;
+}
+
 LittleBitMetadata Metadata(const RunContext& run) {
   const CompressOptions& options = run.options;
   return {.source_model = options.source_name,
@@ -117,10 +125,7 @@ LittleBitMetadata Metadata(const RunContext& run) {
 
 void Write(RunContext& run) {
   const ExportSource source{.layer = [&](const std::string& linear) { return Packed(run, linear); },
-                            .trained =
-                                [&](const std::string& name) {
-                                  return run.student ? run.student->Find(name) : at::Tensor();
-                                }};
+                            .trained = [&](const std::string& name) { return Trained(run, name); }};
   run.observer.BeginStage("Writing", static_cast<int64_t>(run.output_plan.sections.size()), 0,
                           "sections");
   ExportModel(run.options.output, run.output_plan, run.checkpoint, source, Metadata(run),
@@ -161,11 +166,11 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
                       MakeFingerprint(options, run.checkpoint, run.plan, run.device.device),
                       options.resume);
   }
-  if (run.trains() || run.calibrates()) PrepareText(run);
+  if (options.reads_text()) PrepareText(run);
   PlanTime(run);
   Plan(run);
   ReportPlan(run);
-  Factorize(run);
+  run.trains_blocks() ? CompressBlocks(run) : Factorize(run);
   if (run.trains()) Train(run);
   Write(run);
   if (run.store) run.store->Remove();

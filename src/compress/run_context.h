@@ -7,6 +7,7 @@
 #define LLMQ_COMPRESS_RUN_CONTEXT_H_
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,11 +50,13 @@ struct RunContext {
   std::vector<int32_t> tokens;                // of the training text
   std::vector<ChannelStatistics> statistics;  // per linear; empty: not measured
   std::vector<LayerState> layers;             // per linear; after factorization
+  std::map<std::string, at::Tensor> frame;    // norms and biases that block training has changed
   std::unique_ptr<Student> student;           // after training
   CompressReport report;
   Stopwatch watch;  // since the run began
 
   bool trains() const { return options.trains(); }
+  bool trains_blocks() const { return options.train.block_tokens > 0; }
   bool calibrates() const { return options.calibrates(); }
   // Says how far the run came and how to continue it. Throws Error{kUserCancelled}.
   [[noreturn]] void ThrowStopped(const std::string& progress) const;

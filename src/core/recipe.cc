@@ -20,6 +20,9 @@ void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   options.allocation = is_auto ? Allocation::kAuto : Allocation::kUniform;
   options.rank.residual = is_auto ? Residual::kSpare : Residual::kAuto;
   options.rank.kv_rank_factor = is_auto ? 1 : 0;
+  options.train.block_tokens = 0;
+  options.train.absorption = true;
+  options.train.kd_tokens = 0;
   options.train.surrogate = Surrogate::kSmoothSign;
   options.train.learning_rate = is_auto ? kAutoRate : kLittleBitRate;
   options.train.scale_rate = is_auto ? kAutoScaleRate : 1;

@@ -69,6 +69,8 @@ TEST(CompressArguments, OtherValuesOutOfRangeAreInvalidArguments) {
       {"--train-batch", [](CompressArguments& a) { a.train.batch_sequences = 0; }},
       {"--kv-rank-factor", [nan](CompressArguments& a) { a.recipe.kv_rank_factor = nan; }},
       {"--kv-rank-factor", [](CompressArguments& a) { a.recipe.kv_rank_factor = -1; }},
+      {"--block-tokens", [](CompressArguments& a) { a.recipe.block_tokens = -1; }},
+      {"--kd-tokens", [](CompressArguments& a) { a.recipe.kd_tokens = -1; }},
       {"--threads", [](CompressArguments& a) { a.threads = -1; }},
       {"--device", [](CompressArguments& a) { a.device = "gpu"; }},
       {"--device", [](CompressArguments& a) { a.device = "cuda:"; }},

@@ -1,5 +1,6 @@
 #include "compress/calibrate/channel_statistics.h"
 
+#include "compress/calibrate/watched_linears.h"
 #include "compress/train/load_frame.h"
 
 namespace llmq {
@@ -9,33 +10,7 @@ namespace {
 // norms they are shortened, so that they do not decide alone.
 constexpr double kClippedAbove = 0.99;
 
-// Dense linears that remember what went in and what came out.
-class WatchedLinears : public LinearSet {
- public:
-  WatchedLinears(const DenseLinears& linears, size_t first) : linears_(linears), first_(first) {}
-
-  at::Tensor Apply(size_t index, const at::Tensor& x) const override {
-    const at::Tensor y = linears_.Apply(index, x);
-    inputs_[index - first_] = x.detach();
-    outputs_[index - first_] = y;
-    return y;
-  }
-
-  const std::vector<at::Tensor>& inputs() const { return inputs_; }    // [1, T, d_in] each
-  const std::vector<at::Tensor>& outputs() const { return outputs_; }  // [1, T, d_out] each
-
- private:
-  const DenseLinears& linears_;
-  size_t first_;  // of the block
-  mutable std::vector<at::Tensor> inputs_{kNumProjections};
-  mutable std::vector<at::Tensor> outputs_{kNumProjections};
-};
-
 using Sums = std::vector<at::Tensor>;  // one per projection, [d] f64: sums over a sequence's tokens
-
-at::Tensor SumOfSquares(const at::Tensor& rows) {  // [1, T, d] -> [d] f64
-  return rows.flatten(0, 1).square().sum(0, false, at::kDouble);
-}
 
 at::Tensor Clipped(const at::Tensor& gradient) {                      // [1, T, d]
   const at::Tensor norms = gradient.norm(2, {-1}, /*keepdim=*/true);  // [1, T, 1]

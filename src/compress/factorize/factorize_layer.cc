@@ -1,5 +1,8 @@
 #include "compress/factorize/factorize_layer.h"
 
+#include <algorithm>
+
+#include "base/half.h"
 #include "compress/stored_table.h"
 #include "compress/torch_bridge.h"
 #include "llmq/error.h"
@@ -38,6 +41,27 @@ LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name
   } catch (const Error& error) {
     throw Error(error.code(), name + ": " + error.message(), error.suggestion());
   }
+}
+
+std::vector<PathFactors> UnpackFactors(const LittleBitLinear& linear) {
+  const auto signs = [](const SignMatrixView& view) {
+    at::Tensor tensor = at::empty({view.rows, view.cols}, at::kFloat);
+    auto* out = tensor.data_ptr<float>();
+    for (int64_t r = 0; r < view.rows; ++r) {
+      for (int64_t c = 0; c < view.cols; ++c) *out++ = view.negative(r, c) ? -1.0f : 1.0f;
+    }
+    return tensor;
+  };
+  const auto scale = [](std::span<const uint16_t> halves) {
+    at::Tensor tensor = at::empty({static_cast<int64_t>(halves.size())}, at::kFloat);
+    std::transform(halves.begin(), halves.end(), tensor.data_ptr<float>(), HalfToFloat);
+    return tensor;
+  };
+  std::vector<PathFactors> paths;
+  for (const LittleBitPathView& path : linear.paths()) {
+    paths.push_back({signs(path.v), signs(path.u), scale(path.g), scale(path.h), scale(path.l)});
+  }
+  return paths;
 }
 
 }  // namespace llmq

@@ -38,6 +38,9 @@ LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shap
 // overflows.
 LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name);
 
+// The way back: +1 and -1 as latents. They stand for the same matrix, bit for bit.
+std::vector<PathFactors> UnpackFactors(const LittleBitLinear& linear);
+
 }  // namespace llmq
 
 #endif  // LLMQ_COMPRESS_FACTORIZE_FACTORIZE_LAYER_H_

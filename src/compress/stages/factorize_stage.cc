@@ -30,7 +30,24 @@ std::vector<int64_t> LoadLayers(RunContext& run) {
   return missing;
 }
 
-FactorizeSettings SettingsOf(const RunContext& run, size_t index) {
+void FactorizeOne(RunContext& run, size_t index) {
+  const Stopwatch watch;
+  const PlannedLayer& planned = run.plan.layers[index];
+  const TensorView& weight = run.checkpoint.Get(planned.linear.name + ".weight");
+  LayerState& layer = run.layers[index];
+  layer.factors = FactorizeLayer(weight, planned.shape, FactorizationOf(run, index));
+  if (!run.trains()) {
+    layer.packed = PackFactors(layer.factors, weight.name);
+    layer.factors.paths.clear();
+  }
+  run.checkpoint.Release(weight);
+  run.report.layers[index].relative_error = layer.factors.relative_error;
+  run.report.layers[index].milliseconds = watch.seconds() * 1e3;
+}
+
+}  // namespace
+
+FactorizeSettings FactorizationOf(const RunContext& run, size_t index) {
   const CompressOptions& options = run.options;
   FactorizeSettings settings{.precision = options.svd_precision,
                              .seed = options.seed,
@@ -42,23 +59,6 @@ FactorizeSettings SettingsOf(const RunContext& run, size_t index) {
   }
   return settings;
 }
-
-void FactorizeOne(RunContext& run, size_t index) {
-  const Stopwatch watch;
-  const PlannedLayer& planned = run.plan.layers[index];
-  const TensorView& weight = run.checkpoint.Get(planned.linear.name + ".weight");
-  LayerState& layer = run.layers[index];
-  layer.factors = FactorizeLayer(weight, planned.shape, SettingsOf(run, index));
-  if (!run.trains()) {
-    layer.packed = PackFactors(layer.factors, weight.name);
-    layer.factors.paths.clear();
-  }
-  run.checkpoint.Release(weight);
-  run.report.layers[index].relative_error = layer.factors.relative_error;
-  run.report.layers[index].milliseconds = watch.seconds() * 1e3;
-}
-
-}  // namespace
 
 void Factorize(RunContext& run) {
   const Stopwatch watch;

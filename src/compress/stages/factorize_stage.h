@@ -8,6 +8,9 @@
 
 namespace llmq {
 
+// How matrix `index` of the plan is factorized, with its importance.
+FactorizeSettings FactorizationOf(const RunContext& run, size_t index);
+
 // Fills run.layers. Throws Error{kFactorizationFailed} naming the tensor, Error{kUserCancelled} on
 // a stop.
 void Factorize(RunContext& run);

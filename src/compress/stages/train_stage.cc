@@ -25,19 +25,51 @@ double Mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-std::unique_ptr<Student> MakeStudent(RunContext& run, const Teacher& teacher) {
-  std::vector<LayerFactors> factors;
-  for (LayerState& layer : run.layers) factors.push_back(std::exchange(layer.factors, {}));
-  return std::make_unique<Student>(
-      run.checkpoint.config(), std::move(factors),
-      StoredFrame(run.checkpoint, teacher.frame, run.table_bits, run.device.device),
-      run.device.device, run.train.part);
+// The frame that training starts from: tables as stored, norms and biases as the blocks' training
+// left them.
+FrameWeights FirstFrame(const RunContext& run, const Teacher& teacher) {
+  const at::Device device = run.device.device;
+  FrameWeights frame = StoredFrame(run.checkpoint, teacher.frame, run.table_bits, device);
+  const auto replace = [&](const std::string& name, at::Tensor& tensor) {
+    const auto found = run.frame.find(name);
+    if (found != run.frame.end()) tensor = found->second.to(device);
+  };
+  for (size_t layer = 0; layer < frame.input_norms.size(); ++layer) {
+    replace(InputNormName(static_cast<int64_t>(layer)), frame.input_norms[layer]);
+    replace(PostAttentionNormName(static_cast<int64_t>(layer)), frame.post_norms[layer]);
+  }
+  const std::vector<LinearSpec> linears = BlockLinears(run.checkpoint.config());
+  for (size_t i = 0; i < linears.size(); ++i) replace(linears[i].name + ".bias", frame.biases[i]);
+  return frame;
 }
 
-void LoadTraining(RunContext& run, Trainer& trainer) {
-  if (!run.store || !std::filesystem::exists(run.store->TrainingPath())) return;
+// Of what the stages before have left.
+std::unique_ptr<Student> MakeStudent(RunContext& run, const Teacher& teacher, TrainedPart part) {
+  std::vector<LayerFactors> factors;
+  for (size_t i = 0; i < run.layers.size(); ++i) {
+    factors.push_back(run.student ? run.student->Factors(i)
+                                  : std::exchange(run.layers[i].factors, {}));
+  }
+  const FrameWeights frame =
+      run.student ? run.student->Frame(run.student->leaves()) : FirstFrame(run, teacher);
+  return std::make_unique<Student>(run.checkpoint.config(), std::move(factors), frame,
+                                   run.device.device, part);
+}
+
+using StatePath = std::optional<std::filesystem::path>;  // none: checkpoints are off
+
+struct Round {
+  const char* stage;
+  TrainOptions options;
+  uint64_t seed = 0;          // of the sequences' order
+  bool fills_budget = false;  // of time, if there is one
+  StatePath path = std::nullopt;
+};
+
+void LoadTraining(RunContext& run, const StatePath& path, Trainer& trainer) {
+  if (!path || !std::filesystem::exists(*path)) return;
   try {
-    trainer.Load(run.store->TrainingPath());
+    trainer.Load(*path);
   } catch (const Error& error) {
     run.observer.Warning(fmt::format("{}; training from the start", error.message()));
   }
@@ -54,14 +86,14 @@ void FitIntoBudget(RunContext& run, Trainer& trainer, int64_t begin, double seco
   run.observer.SetTotal(trainer.total_steps());
 }
 
-void RunSteps(RunContext& run, Trainer& trainer) {
+void RunSteps(RunContext& run, const Round& round, Trainer& trainer) {
   const Stopwatch watch;
   const int64_t begin = trainer.step();
   Stopwatch saved;
   while (trainer.step() < trainer.total_steps()) {
     const bool stop = run.observer.StopRequested();
-    if (run.store && (stop || saved.seconds() >= kSaveIntervalSeconds)) {
-      trainer.Save(run.store->TrainingPath());
+    if (round.path && (stop || saved.seconds() >= kSaveIntervalSeconds)) {
+      trainer.Save(*round.path);
       saved = {};
     }
     if (stop) {
@@ -69,11 +101,47 @@ void RunSteps(RunContext& run, Trainer& trainer) {
           fmt::format("{} of {} training steps", trainer.step(), trainer.total_steps()));
     }
     const double loss = trainer.Step();
-    if (run.options.time_budget_seconds > 0) FitIntoBudget(run, trainer, begin, watch.seconds());
+    if (round.fills_budget) FitIntoBudget(run, trainer, begin, watch.seconds());
     run.observer.Advance(trainer.step(), fmt::format("loss {:.4f}", loss));
   }
   // So that a kill while the file is being written costs nothing but the writing.
-  if (run.store) trainer.Save(run.store->TrainingPath());
+  if (round.path) trainer.Save(*round.path);
+}
+
+// Trains run.student.
+void RunRound(RunContext& run, const Teacher& teacher, const Round& round) {
+  const TrainOptions& options = round.options;
+  const TrainableModel model(run.checkpoint.config(), options.sequence_tokens, run.device.device);
+  DataLoader data(run.tokens, options.sequence_tokens, options.batch_sequences, round.seed);
+  Trainer trainer(model, options, teacher, *run.student, data, run.workers);
+  LoadTraining(run, round.path, trainer);
+  run.observer.BeginStage(round.stage, trainer.total_steps(), trainer.step(), "steps");
+  RunSteps(run, round, trainer);
+  run.observer.EndStage();
+  const std::span<const double> losses = trainer.losses();
+  const size_t window = std::min(kLossWindow, losses.size());
+  if (run.report.trained_tokens == 0) run.report.first_loss = Mean(losses.first(window));
+  run.report.last_loss = Mean(losses.last(window));
+  run.report.trained_tokens += trainer.trained_tokens();
+}
+
+Round TrainingRound(const RunContext& run) {
+  return {.stage = "Training",
+          .options = run.train,
+          .seed = run.options.seed,
+          .fills_budget = run.options.time_budget_seconds > 0,
+          .path = run.store ? StatePath(run.store->TrainingPath()) : std::nullopt};
+}
+
+// Of scales, and on other sequences than training saw first.
+Round DistillationRound(const RunContext& run) {
+  Round round{.stage = "Distilling",
+              .options = run.train,
+              .seed = run.options.seed + 1,
+              .path = run.store ? StatePath(run.store->DistillationPath()) : std::nullopt};
+  round.options.tokens = run.train.kd_tokens;
+  round.options.part = TrainedPart::kScales;
+  return round;
 }
 
 }  // namespace
@@ -81,20 +149,14 @@ void RunSteps(RunContext& run, Trainer& trainer) {
 void Train(RunContext& run) {
   const Stopwatch watch;
   const Teacher teacher = LoadTeacher(run.checkpoint, run.device.device);
-  run.student = MakeStudent(run, teacher);
-  const TrainableModel model(run.checkpoint.config(), run.train.sequence_tokens, run.device.device);
-  DataLoader data(std::move(run.tokens), run.train.sequence_tokens, run.train.batch_sequences,
-                  run.options.seed);
-  Trainer trainer(model, run.train, teacher, *run.student, data, run.workers);
-  LoadTraining(run, trainer);
-  run.observer.BeginStage("Training", trainer.total_steps(), trainer.step(), "steps");
-  RunSteps(run, trainer);
-  run.observer.EndStage();
-  const std::span<const double> losses = trainer.losses();
-  const size_t window = std::min(kLossWindow, losses.size());
-  run.report.first_loss = Mean(losses.first(window));
-  run.report.last_loss = Mean(losses.last(window));
-  run.report.trained_tokens = trainer.trained_tokens();
+  if (run.train.tokens > 0) {
+    run.student = MakeStudent(run, teacher, run.train.part);
+    RunRound(run, teacher, TrainingRound(run));
+  }
+  if (run.train.kd_tokens > 0) {
+    run.student = MakeStudent(run, teacher, TrainedPart::kScales);
+    RunRound(run, teacher, DistillationRound(run));
+  }
   run.report.train_seconds = watch.seconds();
 }
 

@@ -1,0 +1,42 @@
+// A block's dense linears that can be asked afterwards what went through them.
+//
+// Before: a block runs forward on one sequence. After: channel_statistics and block_stage sum up
+// what they saw.
+#ifndef LLMQ_COMPRESS_CALIBRATE_WATCHED_LINEARS_H_
+#define LLMQ_COMPRESS_CALIBRATE_WATCHED_LINEARS_H_
+
+#include <vector>
+
+#include "compress/train/trainable_model.h"
+
+namespace llmq {
+
+// Dense linears that remember what went in and what came out.
+class WatchedLinears : public LinearSet {
+ public:
+  WatchedLinears(const DenseLinears& linears, size_t first) : linears_(linears), first_(first) {}
+
+  at::Tensor Apply(size_t index, const at::Tensor& x) const override {
+    const at::Tensor y = linears_.Apply(index, x);
+    inputs_[index - first_] = x.detach();
+    outputs_[index - first_] = y;
+    return y;
+  }
+
+  const std::vector<at::Tensor>& inputs() const { return inputs_; }    // [1, T, d_in] each
+  const std::vector<at::Tensor>& outputs() const { return outputs_; }  // [1, T, d_out] each
+
+ private:
+  const DenseLinears& linears_;
+  size_t first_;  // of the block
+  mutable std::vector<at::Tensor> inputs_{kNumProjections};
+  mutable std::vector<at::Tensor> outputs_{kNumProjections};
+};
+
+inline at::Tensor SumOfSquares(const at::Tensor& rows) {  // [1, T, d] -> [d] f64
+  return rows.flatten(0, 1).square().sum(0, false, at::kDouble);
+}
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_CALIBRATE_WATCHED_LINEARS_H_

@@ -1,0 +1,161 @@
+#include "compress/train/block_trainer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+#include <utility>
+
+#include "compress/factorize/scales.h"
+#include "compress/train/data_loader.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+constexpr double kWarmupShare = 0.05;
+
+double CosineRate(const BlockTraining& training, int64_t step, int64_t total) {
+  const double warmup = std::max(1.0, kWarmupShare * static_cast<double>(total));
+  const double done = static_cast<double>(step) + 1;
+  if (done < warmup) return training.learning_rate * done / warmup;
+  const double rest = std::max(1.0, static_cast<double>(total) + 1 - warmup);
+  return training.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * (done - warmup) / rest));
+}
+
+}  // namespace
+
+// ---- Dense ----
+
+// The tensors that move, always in the same order.
+template <typename Visit>
+void DenseBlock::VisitMoving(BlockWeights& weights, const Visit& visit) const {
+  for (size_t p = 0; p < weights.matrices.size(); ++p) {
+    if (!fixed_[p]) visit(weights.matrices[p]);
+    if (weights.biases[p].defined()) visit(weights.biases[p]);
+  }
+  visit(weights.input_norm);
+  visit(weights.post_norm);
+}
+
+DenseBlock::DenseBlock(const BlockWeights& weights, const std::vector<bool>& fixed)
+    : weights_(weights), fixed_(fixed) {
+  VisitMoving(weights_, [&](const at::Tensor& value) {
+    parameters_.push_back(
+        {"", value, false, RootMeanSquare(value), at::zeros_like(value), at::zeros_like(value)});
+    leaves_.push_back(value);
+  });
+}
+
+at::Tensor DenseBlock::Forward(const TrainableModel& model, const std::vector<at::Tensor>& leaves,
+                               const at::Tensor& x) const {
+  BlockWeights weights = weights_;
+  size_t next = 0;
+  VisitMoving(weights, [&](at::Tensor& value) { value = leaves[next++]; });
+  return model.Block(0, OneBlockFrame(weights), DenseLinears(weights.matrices), x);
+}
+
+void DenseBlock::Move(size_t leaf, const at::Tensor& gradient, const UpdateStep& step) {
+  const at::NoGradGuard no_grad;
+  MoveByAdamW(parameters_[leaf], gradient, step);
+}
+
+// ---- Signs ----
+
+at::Tensor SignBlock::Forward(const TrainableModel& model, const std::vector<at::Tensor>& leaves,
+                              const at::Tensor& x) const {
+  return model.Block(0, student_.Frame(leaves), *student_.Linears(leaves), x);
+}
+
+void SignBlock::Move(size_t leaf, const at::Tensor& gradient, const UpdateStep& step) {
+  student_.MoveLeaf(leaf, gradient, step);
+}
+
+// ---- Steps ----
+
+struct BlockTrainer::Sum {
+  double loss = 0;
+  std::vector<at::Tensor> gradients;  // by the leaves; undefined for one that is not used
+};
+
+at::Tensor BlockTrainer::LossOf(const BlockLearner& block, const std::vector<at::Tensor>& leaves,
+                                int64_t sequence) const {
+  const auto i = static_cast<size_t>(sequence);
+  const at::Tensor y = block.Forward(model_, leaves, inputs_[i].to(device_, at::kFloat));
+  const at::Tensor target = targets_[i].to(device_, at::kFloat);
+  return (y - target).square().mean() / target.square().mean().clamp_min(1e-30);
+}
+
+BlockTrainer::Sum BlockTrainer::Differentiate(const BlockLearner& block, int64_t sequence,
+                                              double share) const {
+  std::vector<at::Tensor> own;  // this worker's graph ends in leaves of its own that share memory
+  for (const at::Tensor& leaf : block.leaves()) own.push_back(leaf.detach().requires_grad_(true));
+  const at::Tensor loss = LossOf(block, own, sequence) * share;
+  return {loss.item<double>(),
+          torch::autograd::grad({loss}, own, {}, std::nullopt, /*create_graph=*/false,
+                                /*allow_unused=*/true)};
+}
+
+double BlockTrainer::Step(BlockLearner& block, const at::Tensor& batch,
+                          const UpdateStep& update) const {
+  const int64_t count = batch.numel();
+  const size_t leaves = block.leaves().size();
+  Sum sum;
+  for (int64_t first = 0; first < count; first += workers_.size()) {
+    std::vector<Sum> wave(static_cast<size_t>(std::min<int64_t>(workers_.size(), count - first)));
+    workers_.Run(static_cast<int64_t>(wave.size()), [&](int64_t i) {
+      wave[static_cast<size_t>(i)] = Differentiate(block, batch.data_ptr<int64_t>()[first + i],
+                                                   1.0 / static_cast<double>(count));
+    });
+    for (const Sum& one : wave) sum.loss += one.loss;
+    sum.gradients.resize(leaves);
+    const bool last = first + workers_.size() >= count;
+    if (last && !std::isfinite(sum.loss)) {
+      throw Error(ErrorCode::kFactorizationFailed,
+                  fmt::format("block training: expected a finite loss, found {}", sum.loss),
+                  "Use --block-tokens 0");
+    }
+    workers_.Run(static_cast<int64_t>(leaves), [&](int64_t i) {
+      const auto leaf = static_cast<size_t>(i);
+      at::Tensor& total = sum.gradients[leaf];
+      for (const Sum& one : wave) {
+        const at::Tensor& gradient = one.gradients[leaf];
+        if (gradient.defined()) total = total.defined() ? total.add_(gradient) : gradient;
+      }
+      if (last && total.defined()) block.Move(leaf, total, update);
+    });
+  }
+  return sum.loss;
+}
+
+std::optional<double> BlockTrainer::Train(BlockLearner& block, const BlockTraining& training,
+                                          const std::function<bool()>& keep_going) const {
+  std::vector<int32_t> indices(inputs_.size());  // to the loader, sequences of one token
+  std::iota(indices.begin(), indices.end(), 0);
+  const auto count = static_cast<int64_t>(inputs_.size());
+  const int64_t per_step = std::min(training.batch_sequences, count);
+  const int64_t per_pass = (count + per_step - 1) / per_step;
+  DataLoader order(std::move(indices), 1, per_step, training.seed);
+  double loss = 0;
+  for (int64_t step = 0; step < training.passes * per_pass; ++step) {
+    if (!keep_going()) return std::nullopt;
+    if (step % per_pass == 0) loss = 0;
+    const UpdateStep update{CosineRate(training, step, training.passes * per_pass), step + 1,
+                            training.surrogate, training.scale_rate};
+    loss += Step(block, order.Batch(step), update) / static_cast<double>(per_pass);
+  }
+  return loss;
+}
+
+double BlockTrainer::Loss(const BlockLearner& block) const {
+  std::vector<double> losses(inputs_.size());
+  workers_.Run(static_cast<int64_t>(losses.size()), [&](int64_t i) {
+    const at::NoGradGuard no_grad;
+    losses[static_cast<size_t>(i)] = LossOf(block, block.leaves(), i).item<double>();
+  });
+  return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
+}
+
+}  // namespace llmq

@@ -1,0 +1,33 @@
+// One block of the original model by itself: what is not compressed yet.
+//
+// Before: the checkpoint. After: block_trainer adapts it to what the blocks before it hand on, and
+// block_stage factorizes its matrices. To the rest of train/ it is a model of one layer.
+#ifndef LLMQ_COMPRESS_TRAIN_BLOCK_WEIGHTS_H_
+#define LLMQ_COMPRESS_TRAIN_BLOCK_WEIGHTS_H_
+
+#include <vector>
+
+#include "compress/train/trainable_model.h"
+#include "llmq/checkpoint.h"
+
+namespace llmq {
+
+// All f32, on one device.
+struct BlockWeights {
+  std::vector<at::Tensor> matrices;  // [d_out, d_in] per projection
+  std::vector<at::Tensor> biases;    // [d_out] per projection, undefined where there is none
+  at::Tensor input_norm;             // [hidden]
+  at::Tensor post_norm;              // [hidden]
+};
+
+// Throws Error{kFactorizationFailed} for weights that are not finite.
+BlockWeights LoadBlockWeights(const Checkpoint& checkpoint, int64_t layer, at::Device device);
+
+// The same model with one layer, whose index is 0.
+ModelConfig OneBlockConfig(const ModelConfig& config);
+// Its frame: norms and biases shared with `block`, no tables, a last norm that nobody uses.
+FrameWeights OneBlockFrame(const BlockWeights& block);
+
+}  // namespace llmq
+
+#endif  // LLMQ_COMPRESS_TRAIN_BLOCK_WEIGHTS_H_
