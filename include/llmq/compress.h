@@ -58,7 +58,7 @@ enum class GradientCheckpointing { kAuto, kOn, kOff };
 
 struct TrainOptions {
   int64_t tokens = 200000;      // 0: initialization only
-  double learning_rate = 3e-4;  // peak of the cosine
+  double learning_rate = 3e-4;  // peak of the cosine; 0: LearningRateFor(body BPW) of recipe.h
   int64_t batch_sequences = 2;
   int64_t sequence_tokens = 0;  // 0: min(256, the model's context)
   // Weight of the hidden-state MSE beside the KL term. The paper's 10 is for plain MSE; here each
@@ -132,7 +132,8 @@ struct CompressReport {
   uint64_t original_fp16_bytes = 0;
   int64_t original_parameters = 0;
   int64_t trained_tokens = 0;
-  double first_loss = 0;  // training loss at the start and at the end (means over 10 steps)
+  double learning_rate = 0;  // peak
+  double first_loss = 0;     // training loss at the start and at the end (means over 10 steps)
   double last_loss = 0;
   double calibrate_seconds = 0;  // with the measuring of matrices
   double factorize_seconds = 0;

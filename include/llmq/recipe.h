@@ -17,6 +17,10 @@ enum class Effort { kQuick, kStandard, kMax };
 
 const char* RecipeName(Recipe recipe);
 
+// The peak of training's learning rate that measured best at a rate of bits: the fewer bits, the
+// further the signs have to go.
+double LearningRateFor(double body_bpw);
+
 // Sets the options of all steps; the others (target, text, tokens, device, ...) stay as they are.
 void ApplyRecipe(Recipe recipe, CompressOptions& options);
 void ApplyEffort(Effort effort, CompressOptions& options);

@@ -136,7 +136,7 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
        {{"tokens", report.trained_tokens},
         {"first_loss", report.first_loss},
         {"last_loss", report.last_loss},
-        {"learning_rate", steps.train.learning_rate},
+        {"learning_rate", report.learning_rate},
         {"seconds", report.train_seconds},
         {"calibrate_seconds", report.calibrate_seconds},
         {"factorize_seconds", report.factorize_seconds}}}};

@@ -124,7 +124,9 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
   app.add_option("--kv-rank-factor", a.kv_rank_factor,
                  "Ranks of K and V times this if uniform (0: 4 for grouped-query models)")
       ->type_name("FLOAT");
-  app.add_option("--train-lr", a.learning_rate, "Peak learning rate")->type_name("FLOAT");
+  app.add_option("--train-lr", a.learning_rate,
+                 "Peak learning rate (recipe auto: by the bits per weight)")
+      ->type_name("FLOAT");
   AddChoice(app, "--surrogate", a.surrogate, kSurrogates,
             "Gradient of the sign: smooth-sign, straight-through");
   app.add_option("--block-tokens", a.block_tokens,

@@ -1,17 +1,24 @@
 #include "llmq/recipe.h"
 
+#include <algorithm>
+
 namespace llmq {
 namespace {
 
-// docs/results.md, "Training": with few tokens the paper's 4e-5 hardly moves a sign. From annealed
-// signs, which is nearer to the goal, a larger rate still wins.
+// docs/results.md, "Training": with few tokens the paper's 4e-5 hardly moves a sign.
 constexpr double kLittleBitRate = 3e-4;
-constexpr double kAutoRate = 1e-3;
+// docs/results.md, "Recipes".
+constexpr double kHighestRate = 1e-3;
+constexpr double kHighestRateUpTo = 0.45;  // bits per weight
 constexpr double kAutoScaleRate = 0.3;
 
 }  // namespace
 
 const char* RecipeName(Recipe recipe) { return recipe == Recipe::kAuto ? "auto" : "littlebit"; }
+
+double LearningRateFor(double body_bpw) {
+  return kHighestRate * std::min(1.0, kHighestRateUpTo / std::max(body_bpw, kHighestRateUpTo));
+}
 
 void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   const bool is_auto = recipe == Recipe::kAuto;
@@ -24,7 +31,7 @@ void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   options.train.absorption = true;
   options.train.kd_tokens = 0;
   options.train.surrogate = Surrogate::kSmoothSign;
-  options.train.learning_rate = is_auto ? kAutoRate : kLittleBitRate;
+  options.train.learning_rate = is_auto ? 0 : kLittleBitRate;
   options.train.scale_rate = is_auto ? kAutoScaleRate : 1;
 }
 

@@ -7,6 +7,7 @@
 #include "compress/memory_check.h"
 #include "compress/train/precision.h"
 #include "llmq/error.h"
+#include "llmq/recipe.h"
 #include "llmq/tokenizer.h"
 
 namespace llmq {
@@ -47,6 +48,10 @@ void PrepareText(RunContext& run) {
   run.tokens = TokenizeDocuments(run.options.training_text, *tokenizer);
   ExpectIdsOfTheModel(run);
   run.train = run.options.train;
+  if (run.train.learning_rate == 0) {
+    run.train.learning_rate = LearningRateFor(run.plan.body_bpw);
+  }
+  run.report.learning_rate = run.train.learning_rate;
   if (run.train.sequence_tokens == 0) run.train.sequence_tokens = kDefaultSequenceTokens;
   run.train.sequence_tokens = std::min(
       {run.train.sequence_tokens, config.max_position, static_cast<int64_t>(run.tokens.size())});
