@@ -25,9 +25,9 @@ struct LossCurve {
   double At(double rank) const;
 };
 
-// Ranks for options.target_bpw, residual and paths as PlanRanks chooses them; manual_rank and
-// kv_rank_factor are ignored. curves[i] belongs to BlockLinears(config)[i]. Never above the target;
-// no rank below PlanRanks's minimum or above the smaller side of its matrix. Throws
+// Ranks for options.target_bpw; paths, and whether the target is feasible at all, as PlanRanks
+// says; manual_rank is ignored. curves[i] belongs to BlockLinears(config)[i]. Never above the
+// target; no rank below PlanRanks's minimum or above the smaller side of its matrix. Throws
 // Error{kRankSelectionFailed} like PlanRanks if the minimum ranks do not fit.
 RankPlan AllocateRanks(const ModelConfig& config, const RankOptions& options,
                        std::span<const LossCurve> curves);

@@ -133,7 +133,7 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
                  "Train blocks one by one, each pass on so many tokens (0: none)")
       ->type_name("INT");
   AddChoice(app, "--absorption", a.absorption, kSwitch,
-            "With --block-tokens: adapt a block's weights before factorizing: on, off");
+            "Adapt a block's weights before it is factorized: on, off");
   app.add_option("--kd-tokens", a.kd_tokens, "Tokens to train scales alone on at the end (0: none)")
       ->type_name("INT");
 }

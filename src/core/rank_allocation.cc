@@ -101,7 +101,6 @@ RankPlan AllocateRanks(const ModelConfig& config, const RankOptions& options,
                        std::span<const LossCurve> curves) {
   RankOptions uniform = options;
   uniform.manual_rank = 0;
-  uniform.kv_rank_factor = 1;
   const RankPlan feasible = PlanRanks(config, uniform);  // the number of paths, or the error
   std::vector<int64_t> ranks;
   for (const PlannedLayer& layer : feasible.layers) {

@@ -26,7 +26,7 @@ void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   options.importance = is_auto ? ImportanceMode::kFull : ImportanceMode::kOff;
   options.allocation = is_auto ? Allocation::kAuto : Allocation::kUniform;
   options.rank.residual = is_auto ? Residual::kSpare : Residual::kAuto;
-  options.rank.kv_rank_factor = is_auto ? 1 : 0;
+  options.rank.kv_rank_factor = 0;
   options.train.block_tokens = 0;
   options.train.absorption = true;
   options.train.kd_tokens = 0;

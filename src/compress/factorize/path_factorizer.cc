@@ -51,7 +51,7 @@ at::Tensor UnitSize(const at::Tensor& latent) {
 
 }  // namespace
 
-Effort DefaultEffort(InitMethod method) {
+FitEffort DefaultEffort(InitMethod method) {
   switch (method) {
     case InitMethod::kItq: return {kItqRounds, kRefineSweeps};
     case InitMethod::kAdmm: return {kAdmmIterations, kRefineSweeps};
@@ -70,7 +70,7 @@ PathFactors FactorizePath(const at::Tensor& part, int64_t rank, const PathSettin
   const at::Tensor root_in = RootOf(settings.importance.in, part.size(1), part.options());
   // Entries of at most about 1: sums of squares neither over- nor underflow in float32.
   const at::Tensor matrix = part / largest * root_out.unsqueeze(1) * root_in;  // [d_out, d_in]
-  const Effort effort = DefaultEffort(settings.method);
+  const FitEffort effort = DefaultEffort(settings.method);
   PathFactors path =
       Start(matrix, rank, settings, settings.iterations.value_or(effort.iterations), svd);
   for (at::Tensor* tensor : {&path.v, &path.u, &path.g, &path.h, &path.l}) {

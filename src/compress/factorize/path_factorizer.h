@@ -25,11 +25,11 @@ struct Importance {
 };
 
 // How long a method works on a path. Nothing for Dual-SVID.
-struct Effort {
+struct FitEffort {
   int iterations = 0;
   int sweeps = 0;  // of refine's coordinate descent
 };
-Effort DefaultEffort(InitMethod method);
+FitEffort DefaultEffort(InitMethod method);
 
 struct PathSettings {
   InitMethod method = InitMethod::kDualSvid;

@@ -38,6 +38,11 @@ void Calibrate(RunContext& run) {
   run.observer.EndStage();
 }
 
+// The rank of one path if all matrices had the same bits per weight.
+int64_t MiddleRank(const RankPlan& plan, const LinearSpec& linear) {
+  return std::max(kMinRank, RankForBpw(linear.d_out, linear.d_in, 1, plan.body_bpw));
+}
+
 std::vector<LossCurve> MeasureCurves(RunContext& run) {
   const size_t count = run.plan.layers.size();
   std::vector<LossCurve> curves(count);
@@ -55,7 +60,7 @@ std::vector<LossCurve> MeasureCurves(RunContext& run) {
         const PlannedLayer& planned = run.plan.layers[i];
         const TensorView& weight = run.checkpoint.Get(planned.linear.name + ".weight");
         curves[i] =
-            MeasureLossCurve(weight, run.statistics[i], planned.shape.rank * planned.shape.paths,
+            MeasureLossCurve(weight, run.statistics[i], MiddleRank(run.plan, planned.linear),
                              run.options.seed, run.device.device);
         run.checkpoint.Release(weight);
       },
@@ -68,6 +73,7 @@ std::vector<LossCurve> MeasureCurves(RunContext& run) {
 // A target of the whole file has become the ranks that it leaves to the body.
 RankOptions Budget(const RunContext& run) {
   RankOptions budget = run.options.rank;
+  budget.residual = run.plan.paths == 1 ? Residual::kOff : Residual::kOn;  // as planned
   if (run.options.budget_scope == BudgetScope::kFile) budget.target_bpw = run.plan.body_bpw;
   return budget;
 }
