@@ -19,9 +19,9 @@ namespace llmq {
 
 enum class SvdPrecision { kFloat32, kFloat64 };
 // What training starts from: the paper's decomposition; the same after a rotation (LittleBit-2); a
-// fit of signs and scales (NanoQuant); signs annealed (docs/decisions/0005). All but the first are
-// refined.
-enum class InitMethod { kDualSvid, kItq, kAdmm, kAnneal };
+// fit of signs and scales (NanoQuant); signs annealed (docs/decisions/0005); for comparison, random
+// signs with the best scales for them. All but the first and the last are refined.
+enum class InitMethod { kDualSvid, kItq, kAdmm, kAnneal, kRandom };
 // Whether the fit before training weighs channels by what they carry: by mean squares of inputs and
 // of the loss's derivatives, or of inputs alone (one pass forward, little memory).
 enum class ImportanceMode { kOff, kForward, kFull };
@@ -33,6 +33,7 @@ constexpr const char* InitMethodName(InitMethod method) {
     case InitMethod::kItq: return "itq";
     case InitMethod::kAdmm: return "admm";
     case InitMethod::kAnneal: return "anneal";
+    case InitMethod::kRandom: return "random";
     case InitMethod::kDualSvid: break;
   }
   return "dual-svid";
@@ -68,6 +69,8 @@ struct TrainOptions {
   Surrogate surrogate = Surrogate::kSmoothSign;
   // Of scales, norms and biases to that of latents; scales move by this share of their size.
   double scale_rate = 1;
+  bool latent_scale =
+      true;  // off, for comparison: the same number in a matrix's whole latent scale
   TrainedPart part = TrainedPart::kAll;
   TrainPrecision precision = TrainPrecision::kAuto;
   GradientCheckpointing gradient_checkpointing = GradientCheckpointing::kAuto;
@@ -76,6 +79,8 @@ struct TrainOptions {
   int64_t block_tokens = 0;
   bool absorption = true;  // a block's weights adapt to the error before them, then are factorized
   int64_t kd_tokens = 0;   // of a last training, of scales and norms only
+  // Block by block, with the two above, if training the whole model does not fit into memory.
+  bool may_go_by_blocks = false;
 };
 
 struct CompressOptions {
@@ -125,6 +130,7 @@ struct LayerReport {
 struct CompressReport {
   RankPlan plan;
   TableBits table_bits;             // as stored
+  TrainOptions training;            // as it was done
   std::vector<LayerReport> layers;  // after training, if there was any
   std::string device;               // "cpu" or "cuda:0 (NVIDIA ...)"
   double body_bpw = 0;              // from the file's bytes
@@ -132,8 +138,7 @@ struct CompressReport {
   uint64_t original_fp16_bytes = 0;
   int64_t original_parameters = 0;
   int64_t trained_tokens = 0;
-  double learning_rate = 0;  // peak
-  double first_loss = 0;     // training loss at the start and at the end (means over 10 steps)
+  double first_loss = 0;  // training loss at the start and at the end (means over 10 steps)
   double last_loss = 0;
   double calibrate_seconds = 0;  // with the measuring of matrices
   double factorize_seconds = 0;

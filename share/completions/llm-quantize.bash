@@ -18,14 +18,14 @@ _llm_quantize() {
       return ;;
     --verbosity) COMPREPLY=($(compgen -W "quiet normal verbose debug" -- "$current")); return ;;
     --effort) COMPREPLY=($(compgen -W "quick standard max" -- "$current")); return ;;
-    --init) COMPREPLY=($(compgen -W "dual-svid itq admm anneal" -- "$current")); return ;;
+    --init) COMPREPLY=($(compgen -W "dual-svid itq admm anneal random" -- "$current")); return ;;
     --importance) COMPREPLY=($(compgen -W "off forward full" -- "$current")); return ;;
     --allocation) COMPREPLY=($(compgen -W "uniform auto" -- "$current")); return ;;
     --residual) COMPREPLY=($(compgen -W "auto spare on off" -- "$current")); return ;;
     --embedding-bits | --head-bits) COMPREPLY=($(compgen -W "16 8 6 4 auto" -- "$current")); return ;;
     --budget-scope) COMPREPLY=($(compgen -W "body file" -- "$current")); return ;;
     --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;
-    --absorption) COMPREPLY=($(compgen -W "on off" -- "$current")); return ;;
+    --absorption|--latent-scale) COMPREPLY=($(compgen -W "on off" -- "$current")); return ;;
     --train-precision) COMPREPLY=($(compgen -W "auto float32 bf16" -- "$current")); return ;;
     --gradient-checkpointing) COMPREPLY=($(compgen -W "auto on off" -- "$current")); return ;;
     --recipe) COMPREPLY=($(compgen -W "auto littlebit" -- "$current")); return ;;
@@ -45,7 +45,7 @@ _llm_quantize() {
     littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
         --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits
-        --train-tokens --train-lr --train-batch --surrogate --block-tokens --absorption --kd-tokens --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
+        --train-tokens --train-lr --train-batch --surrogate --latent-scale --block-tokens --absorption --kd-tokens --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
         --pre-tokenizer --max-shard-size" ;;
     littlebitinfo) options+=" --layers --verify --export-metadata" ;;
     littlebitconvert) options+=" -o --output-dir -n --output-name --gguf-quant --pre-tokenizer --max-shard-size

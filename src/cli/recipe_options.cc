@@ -19,7 +19,8 @@ const Choices<Recipe> kRecipes = {{"auto", Recipe::kAuto}, {"littlebit", Recipe:
 const Choices<InitMethod> kInits = {{"dual-svid", InitMethod::kDualSvid},
                                     {"itq", InitMethod::kItq},
                                     {"admm", InitMethod::kAdmm},
-                                    {"anneal", InitMethod::kAnneal}};
+                                    {"anneal", InitMethod::kAnneal},
+                                    {"random", InitMethod::kRandom}};
 const Choices<ImportanceMode> kImportances = {{"off", ImportanceMode::kOff},
                                               {"forward", ImportanceMode::kForward},
                                               {"full", ImportanceMode::kFull}};
@@ -114,7 +115,7 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
                  "Tokens to train on after factorization (0: none; as the effort if not set)")
       ->type_name("INT");
   AddChoice(app, "--init", a.init, kInits,
-            "Factorization before training: dual-svid, itq, admm, anneal");
+            "Factorization before training: dual-svid, itq, admm, anneal, random");
   AddChoice(app, "--importance", a.importance, kImportances,
             "Weigh channels by calibration: off, forward (less memory), full");
   AddChoice(app, "--allocation", a.allocation, kAllocations,
@@ -129,6 +130,8 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
       ->type_name("FLOAT");
   AddChoice(app, "--surrogate", a.surrogate, kSurrogates,
             "Gradient of the sign: smooth-sign, straight-through");
+  AddChoice(app, "--latent-scale", a.latent_scale, kSwitch,
+            "A scale per latent dimension: on, off (to see what it is worth)");
   app.add_option("--block-tokens", a.block_tokens,
                  "Train blocks one by one, each pass on so many tokens (0: none)")
       ->type_name("INT");
@@ -156,6 +159,12 @@ void CheckRecipeValues(const RecipeArguments& arguments) {
   }
   if (arguments.time_budget.empty()) return;
   (void)ParseDuration(arguments.time_budget);
+  if (arguments.block_tokens.value_or(0) > 0 || arguments.kd_tokens.value_or(0) > 0) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--time-budget: expected neither --block-tokens nor --kd-tokens: it plans training "
+                "of the whole model",
+                "Leave out --time-budget, or the two");
+  }
   if (arguments.train_tokens) {
     throw Error(ErrorCode::kInvalidArguments,
                 "--time-budget and --train-tokens: expected only one of them: the time decides how "
@@ -179,10 +188,14 @@ void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& opt
   overrides.Set("kv rank factor", arguments.kv_rank_factor, options.rank.kv_rank_factor);
   overrides.Set("rate", arguments.learning_rate, options.train.learning_rate);
   overrides.Set("surrogate", arguments.surrogate, kSurrogates, options.train.surrogate);
+  overrides.Set("latent scale", arguments.latent_scale, kSwitch, options.train.latent_scale);
   overrides.Set("block tokens", arguments.block_tokens, options.train.block_tokens);
   overrides.Set("absorption", arguments.absorption, kSwitch, options.train.absorption);
   overrides.Set("distillation tokens", arguments.kd_tokens, options.train.kd_tokens);
   options.recipe = overrides.text();
+  options.train.may_go_by_blocks = arguments.recipe == Recipe::kAuto && !arguments.train_tokens &&
+                                   !arguments.block_tokens && !arguments.kd_tokens &&
+                                   arguments.time_budget.empty();
 }
 
 }  // namespace llmq

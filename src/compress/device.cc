@@ -1,14 +1,16 @@
 #include "compress/device.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <dlfcn.h>
 #include <fmt/core.h>
+#include <torch/version.h>
 
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
-#include <optional>
 
+#include "compress/memory_check.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -102,6 +104,19 @@ DeviceChoice ChooseDevice(const std::string& wanted) {
   PreferDeterministicCuda();
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(*index));
   return {device, fmt::format("cuda:{} ({})", *index, CudaName(*index))};
+}
+
+std::optional<uint64_t> FreeMemoryBytes(at::Device device) {
+  if (device.is_cpu()) return AvailableMemoryBytes();
+#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9
+  try {
+    return at::accelerator::getMemoryInfo(device.index()).first;
+  } catch (const c10::Error&) {  // this LibTorch does not say
+    return std::nullopt;
+  }
+#else
+  return std::nullopt;
+#endif
 }
 
 }  // namespace llmq

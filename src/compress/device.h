@@ -6,6 +6,8 @@
 #ifndef LLMQ_COMPRESS_DEVICE_H_
 #define LLMQ_COMPRESS_DEVICE_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "compress/torch_headers.h"
@@ -21,6 +23,9 @@ struct DeviceChoice {
 // Error{kGeneral} if CUDA is wanted and cannot be had, saying why; auto then means the CPU. Must be
 // called before anything else asks LibTorch about CUDA.
 DeviceChoice ChooseDevice(const std::string& wanted);
+
+// Of the device, or of the machine for the CPU; nullopt if it cannot be known.
+std::optional<uint64_t> FreeMemoryBytes(at::Device device);
 
 }  // namespace llmq
 

@@ -46,8 +46,8 @@ uint64_t Fingerprint::Hash() const {
 
 std::string Fingerprint::HashText() const { return fmt::format("{:016x}", Hash()); }
 
-Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& checkpoint,
-                            const RankPlan& plan, at::Device device) {
+Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& train,
+                            const Checkpoint& checkpoint, const RankPlan& plan, at::Device device) {
   Fingerprint fingerprint;
   const auto add = [&](const char* name, std::string value) {
     fingerprint.parts.emplace_back(name, std::move(value));
@@ -74,7 +74,6 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
   add("svd precision", options.svd_precision == SvdPrecision::kFloat64 ? "float64" : "float32");
   add("seed", fmt::format("{}", options.seed));
   add("arithmetic", Arithmetic(device));
-  const TrainOptions& train = options.train;
   if (options.time_budget_seconds > 0) {
     add("time budget", fmt::format("{} s", options.time_budget_seconds));
   } else {
@@ -88,18 +87,19 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& ch
     add("training text", fmt::format("{} ({:016x})", options.training_text.name,
                                      TextChecksum(options.training_text)));
   }
+  add("latent scale", train.latent_scale ? "on" : "off");
   add("block tokens", fmt::format("{}", train.block_tokens));
   add("absorption", train.absorption ? "on" : "off");
   add("distillation tokens", fmt::format("{}", train.kd_tokens));
-  if (!options.trains() && train.block_tokens == 0) return fingerprint;
+  const bool trains = train.tokens > 0 || train.kd_tokens > 0 || options.time_budget_seconds > 0;
+  if (!trains && train.block_tokens == 0) return fingerprint;
   add("learning rate", fmt::format("{}", train.learning_rate));
   add("batch sequences", fmt::format("{}", train.batch_sequences));
   add("hidden weight", fmt::format("{}", train.hidden_weight));
   add("scale rate", fmt::format("{}", train.scale_rate));
   add("warm-up share", fmt::format("{}", train.warmup_share));
   add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");
-  add("training precision",
-      ResolvePrecision(train.precision, device) == TrainPrecision::kBf16 ? "bf16" : "float32");
+  add("training precision", train.precision == TrainPrecision::kBf16 ? "bf16" : "float32");
   add("trained part", train.part == TrainedPart::kAll ? "all" : "scales");
   return fingerprint;
 }

@@ -25,8 +25,9 @@ struct Fingerprint {
   std::string HashText() const;  // 16 hex digits
 };
 
-Fingerprint MakeFingerprint(const CompressOptions& options, const Checkpoint& checkpoint,
-                            const RankPlan& plan, at::Device device);
+// `train`: what options.train has come to (memory_stage.h).
+Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& train,
+                            const Checkpoint& checkpoint, const RankPlan& plan, at::Device device);
 
 }  // namespace llmq
 

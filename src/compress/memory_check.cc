@@ -44,12 +44,14 @@ int64_t ActivationsPerToken(const ModelConfig& config, const RankPlan& plan,
                             const TrainOptions& options) {
   const int64_t blocks = BlockValuesPerToken(config, plan, options);
   const int64_t vocabulary = kVocabularyCopies * config.vocab_size;
-  const int64_t teacher = config.num_layers * config.hidden_size;
+  // Hidden states that the whole model's training compares; inputs of the blocks are as many.
+  const int64_t hidden = config.num_layers * config.hidden_size;
+  const int64_t teacher = options.part == TrainedPart::kAll ? hidden : 0;
   if (options.gradient_checkpointing != GradientCheckpointing::kOn) {
     return blocks + teacher + vocabulary;
   }
   // Inputs of all blocks, and one block or the vocabulary.
-  return 2 * teacher + std::max(blocks / config.num_layers, vocabulary);
+  return hidden + teacher + std::max(blocks / config.num_layers, vocabulary);
 }
 
 }  // namespace
@@ -65,7 +67,8 @@ uint64_t EstimateTrainingBytes(const ModelConfig& config, const RankPlan& plan,
   const int64_t micro_tokens = MicroBatchSequences(options) * options.sequence_tokens;
   const int64_t per_worker =
       (moving ? latents : 0) + micro_tokens * ActivationsPerToken(config, plan, options);
-  const int64_t teacher = plan.body_weights + 2 * TableValues(config);  // with the student's table
+  // With the student's tables. Scales are trained on answers collected before.
+  const int64_t teacher = (moving ? plan.body_weights : 0) + 2 * TableValues(config);
   const int64_t student = (moving ? kCopiesOfMoving : kCopiesOfResting) * latents;
   return static_cast<uint64_t>(kBytesPerValue * (teacher + student + workers * per_worker));
 }
@@ -82,10 +85,12 @@ std::optional<uint64_t> AvailableMemoryBytes() {
 void ExpectMemory(uint64_t needed, std::optional<uint64_t> available) {
   if (!available || needed <= *available) return;
   const auto gigabytes = [](uint64_t bytes) { return static_cast<double>(bytes) / 1e9; };
-  throw Error(ErrorCode::kOutOfMemory,
-              fmt::format("training: expected {:.1f} GB of free memory, found {:.1f} GB",
-                          gigabytes(needed), gigabytes(*available)),
-              "Use --train-tokens 0 (no training), a lower --target-bpw, or fewer --threads");
+  throw Error(
+      ErrorCode::kOutOfMemory,
+      fmt::format("training: expected {:.1f} GB of free memory, found {:.1f} GB", gigabytes(needed),
+                  gigabytes(*available)),
+      "Use --block-tokens 16384 --train-tokens 0 (block by block), a lower --target-bpw, or fewer "
+      "--threads");
 }
 
 }  // namespace llmq

@@ -14,8 +14,8 @@
 
 namespace llmq {
 
-// Teacher, student, optimizer, gradients and activations, in f32. `options.sequence_tokens` is
-// positive here; kAuto is taken as no gradient checkpointing.
+// Teacher (if everything is trained), student, optimizer, gradients and activations, in f32.
+// `options.sequence_tokens` is positive here; kAuto is taken as no gradient checkpointing.
 uint64_t EstimateTrainingBytes(const ModelConfig& config, const RankPlan& plan,
                                const TrainOptions& options, int workers);
 

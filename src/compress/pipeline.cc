@@ -17,6 +17,7 @@
 #include "compress/run_context.h"
 #include "compress/stages/block_stage.h"
 #include "compress/stages/factorize_stage.h"
+#include "compress/stages/memory_stage.h"
 #include "compress/stages/plan_stage.h"
 #include "compress/stages/text_stage.h"
 #include "compress/stages/time_stage.h"
@@ -72,6 +73,7 @@ void ReportPlan(RunContext& run) {
                                run.table_bits, run.checkpoint.tensors());
   CompressReport& report = run.report;
   report.plan = run.plan;
+  report.training = run.train;
   report.table_bits = run.table_bits;
   report.original_fp16_bytes = run.output_plan.original_fp16_bytes;
   report.original_parameters = run.output_plan.original_parameters;
@@ -110,9 +112,10 @@ at::Tensor Trained(const RunContext& run, const std::string& name) {
 
 LittleBitMetadata Metadata(const RunContext& run) {
   const CompressOptions& options = run.options;
+  const bool goes_by_blocks = run.trains_blocks() && options.train.block_tokens == 0;  // by itself
   return {.source_model = options.source_name,
           .producer = "llm-quantize " LLMQ_VERSION,
-          .recipe = options.recipe,
+          .recipe = options.recipe + (goes_by_blocks ? ", block by block" : ""),
           .target_bpw = options.rank.manual_rank > 0 ? 0 : options.rank.target_bpw,
           .manual_rank = options.rank.manual_rank,
           .original_parameters = run.report.original_parameters,
@@ -149,7 +152,8 @@ RunContext Open(const CompressOptions& options, CompressObserver& observer) {
           .checkpoint = std::move(checkpoint),
           .workers = WorkerPool(workers),
           .plan = std::move(plan.ranks),
-          .table_bits = plan.table_bits};
+          .table_bits = plan.table_bits,
+          .train = options.train};
 }
 
 }  // namespace
@@ -160,11 +164,13 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
   run.report.device = run.device.description;
   observer.Info(fmt::format("Device: {}, {} worker{}", run.device.description, run.workers.size(),
                             run.workers.size() == 1 ? "" : "s"));
+  FitIntoMemory(run);
   CheckDisk(run);
   if (!options.checkpoint_dir.empty()) {
-    run.store.emplace(options.checkpoint_dir, options.output.stem().string(),
-                      MakeFingerprint(options, run.checkpoint, run.plan, run.device.device),
-                      options.resume);
+    run.store.emplace(
+        options.checkpoint_dir, options.output.stem().string(),
+        MakeFingerprint(options, run.train, run.checkpoint, run.plan, run.device.device),
+        options.resume);
   }
   if (options.reads_text()) PrepareText(run);
   PlanTime(run);

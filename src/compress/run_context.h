@@ -46,7 +46,7 @@ struct RunContext {
   RankPlan plan;                              // uniform until the plan stage has allocated
   TableBits table_bits;                       // chosen, if the options left it open
   OutputPlan output_plan;                     // follows from the two
-  TrainOptions train;                         // with a sequence length once the text is prepared
+  TrainOptions train;                         // settled by the memory, text and time stages
   std::vector<int32_t> tokens;                // of the training text
   std::vector<ChannelStatistics> statistics;  // per linear; empty: not measured
   std::vector<LayerState> layers;             // per linear; after factorization
@@ -55,8 +55,10 @@ struct RunContext {
   CompressReport report;
   Stopwatch watch;  // since the run began
 
-  bool trains() const { return options.trains(); }
-  bool trains_blocks() const { return options.train.block_tokens > 0; }
+  bool trains() const {
+    return train.tokens > 0 || options.time_budget_seconds > 0 || train.kd_tokens > 0;
+  }
+  bool trains_blocks() const { return train.block_tokens > 0; }
   bool calibrates() const { return options.calibrates(); }
   // Says how far the run came and how to continue it. Throws Error{kUserCancelled}.
   [[noreturn]] void ThrowStopped(const std::string& progress) const;

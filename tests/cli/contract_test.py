@@ -328,6 +328,8 @@ class BadArguments(ContractTest):
             ("--surrogate", "tanh"): "--surrogate",
             ("--block-tokens", "-1"): "--block-tokens",
             ("--absorption", "perhaps"): "--absorption",
+            ("--latent-scale", "perhaps"): "--latent-scale",
+            ("--time-budget", "1h", "--block-tokens", "1024"): "--time-budget",
             ("--kd-tokens", "-1"): "--kd-tokens",
             ("--train-precision", "fp8"): "--train-precision",
             ("--gradient-checkpointing", "yes"): "--gradient-checkpointing",

@@ -258,7 +258,7 @@ TEST_F(BlockStageTest, DistillationMovesScalesAndNoSign) {
   (void)Run("blocks");
   options_.train.kd_tokens = 12 * kLength;
   (void)Run("distilled");
-  EXPECT_EQ(observer_.stages.at(2), "Distilling");
+  EXPECT_EQ(observer_.stages.at(3), "Distilling");
   EXPECT_EQ(report_.trained_tokens, 12 * kLength);
   const LittleBitFile before(directory_ / "blocks"), after(directory_ / "distilled");
   for (const LayerReport& layer : report_.layers) {
@@ -281,8 +281,8 @@ TEST_F(BlockStageTest, DistillationResumes) {
   RunStopped("Distilling", 2);
   RecordingObserver observer;
   (void)RunPipeline(options_, observer);
-  EXPECT_EQ(observer.stages.at(2), "Distilling");
-  EXPECT_EQ(observer.done_at_begin.at(2), 2);
+  EXPECT_EQ(observer.stages.at(3), "Distilling");
+  EXPECT_EQ(observer.done_at_begin.at(3), 2);
   EXPECT_TRUE(FileBytes(options_.output) == whole);
 }
 

@@ -40,6 +40,28 @@ TEST(DistillLoss, EqualsTheFormula) {
   EXPECT_NEAR(DistillLoss(teacher, student, 3).item<double>(), kl / 2 + 3 * hidden, 1e-6);
 }
 
+TopAnswers Top(const at::Tensor& logits, int64_t k) {
+  const auto [log_p, tokens] = at::log_softmax(logits, -1).topk(k);
+  return {tokens.to(at::kInt), log_p};
+}
+
+TEST(TopLogitLoss, EqualsTheWholeIfAllTokensAreKnown) {
+  const at::Tensor teacher = at::randn({2, 3, 5}) * 2, student = at::randn({2, 3, 5});
+  EXPECT_NEAR(TopLogitLoss(Top(teacher, 5), student).item<double>(),
+              LogitLoss(teacher, student).item<double>(), 1e-5);
+}
+
+TEST(TopLogitLoss, TakesTheRestAsOneToken) {
+  const at::Tensor teacher = at::tensor({2.0f, 0.0f, 1.0f, -1.0f}).view({1, 1, 4});
+  const at::Tensor student = at::tensor({0.5f, 1.0f, -1.0f, 0.0f}).view({1, 1, 4});
+  const at::Tensor p = at::softmax(teacher, -1).flatten(), q = at::softmax(student, -1).flatten();
+  const auto merged = [](const at::Tensor& all) {  // tokens 0 and 2 are the likeliest
+    return at::stack({all[0], all[2], all[1] + all[3]});
+  };
+  const double expected = (merged(p) * (merged(p).log() - merged(q).log())).sum().item<double>();
+  EXPECT_NEAR(TopLogitLoss(Top(teacher, 2), student).item<double>(), expected, 1e-6);
+}
+
 // A student of the tiny model, and the outputs it should have.
 class WholeModelGradient : public ::testing::TestWithParam<TrainedPart> {
  protected:

@@ -51,7 +51,7 @@ TEST(EstimateTrainingBytes, KnowsWhatSavesMemory) {
   // 32 blocks of 512 tokens, each with 5 intermediate and 16 hidden sizes and its ranks: 8.8 GB.
   EXPECT_GT(whole - gigabytes(), 7);
   EXPECT_LT(whole - gigabytes(), 12);
-  train.part = TrainedPart::kScales;  // no moments, no gradients: two copies of six
+  train.part = TrainedPart::kScales;  // no teacher, moments or gradients: two copies of six
   EXPECT_LT(gigabytes(), 0.5 * whole);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "compress/pipeline.h"
 #include "llmq/error.h"
@@ -17,6 +18,7 @@ namespace {
 
 using testing::FileBytes;
 using testing::RecordingObserver;
+using testing::TinyCheckpointOptions;
 
 class AutoRecipe : public ::testing::Test {
  protected:
@@ -32,6 +34,15 @@ class AutoRecipe : public ::testing::Test {
     report_ = RunPipeline(options_, observer);
     stages_ = observer.stages;
     return FileBytes(options_.output);
+  }
+
+  std::optional<ErrorCode> CodeOfRun() {
+    try {
+      (void)Run();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return std::nullopt;
   }
 
   testing::TemporaryDirectory directory_;
@@ -87,6 +98,23 @@ TEST_F(AutoRecipe, ResumesToTheSameBytesWithoutCalibratingAgain) {
     const bool planned = std::string(stage) == "Factorizing" || std::string(stage) == "Training";
     EXPECT_EQ(stages_.front(), planned ? "Factorizing" : "Calibrating") << stage;
   }
+}
+
+// Sequences so long that no machine has the memory; the text then cuts them.
+TEST_F(AutoRecipe, GoesByBlocksIfTheWholeDoesNotFit) {
+  TinyCheckpointOptions model = testing::TinyModelOptions();
+  model.max_position = int64_t{1} << 28;
+  testing::WriteTinyCheckpoint(directory_ / "long", model);
+  options_.model = directory_ / "long";
+  options_.train.sequence_tokens = model.max_position;
+  EXPECT_EQ(CodeOfRun(), ErrorCode::kOutOfMemory);
+  options_.train.may_go_by_blocks = true;
+  (void)Run();
+  EXPECT_EQ(stages_, (std::vector<std::string>{"Calibrating", "Measuring", "Blocks", "Writing"}));
+  EXPECT_EQ(report_.trained_tokens, 0);
+  EXPECT_GT(report_.training.block_tokens, 0);
+  EXPECT_NE(LittleBitFile(options_.output).metadata().recipe.find("block by block"),
+            std::string::npos);
 }
 
 TEST_F(AutoRecipe, CalibratesWithoutTrainingToo) {

@@ -49,7 +49,10 @@ class TrainerTest : public ::testing::Test {
     for (int32_t i = 0; i < 640; ++i) tokens.push_back(i * i * 7 % 512);
     DataLoader data(tokens, kSequenceTokens, options_.batch_sequences, 1);
     WorkerPool workers(2);
-    Trainer trainer(model, options_, *teacher_, student, data, workers);
+    const auto ask = [&](int64_t, const at::Tensor& batch) {
+      return Ask(model, *teacher_, batch, options_.precision);
+    };
+    Trainer trainer(model, options_, ask, student, data, workers);
     for (int64_t i = 0; i < steps; ++i) trainer.Step();
     if (visit) visit(trainer);
     return trainer.losses();
@@ -127,7 +130,8 @@ TEST_F(TrainerTest, GradientsOfBlocksAreThoseOfTheWhole) {
         0.25;
     const std::vector<at::Tensor> expected = torch::autograd::grad({loss}, own);
     const LossGradients found =
-        DifferentiateLoss(model, *teacher_, student, tokens, options_, /*share=*/0.25);
+        DifferentiateLoss(model, Ask(model, *teacher_, tokens, options_.precision), student, tokens,
+                          options_, /*share=*/0.25);
     EXPECT_NEAR(found.loss, loss.item<double>(), 1e-6);
     for (size_t i = 0; i < own.size(); ++i) {
       const double size = expected[i].abs().max().item<double>();

@@ -10,8 +10,6 @@ namespace {
 // norms they are shortened, so that they do not decide alone.
 constexpr double kClippedAbove = 0.99;
 
-using Sums = std::vector<at::Tensor>;  // one per projection, [d] f64: sums over a sequence's tokens
-
 at::Tensor Clipped(const at::Tensor& gradient) {                      // [1, T, d]
   const at::Tensor norms = gradient.norm(2, {-1}, /*keepdim=*/true);  // [1, T, 1]
   const at::Tensor limit = norms.flatten().quantile(kClippedAbove);
@@ -62,21 +60,17 @@ class Collector {
     }
   }
 
-  // The sum of the sequences' sums, always from the first to the last, over the tokens.
-  void Store(const std::vector<Sums>& of_sequences, int64_t layer,
+  void Store(const SequenceSums& of_sequences, int64_t layer,
              at::Tensor ChannelStatistics::*member) {
     for (size_t p = 0; p < kNumProjections; ++p) {
-      at::Tensor sum = at::zeros_like(of_sequences.front()[p]);
-      for (const Sums& sums : of_sequences) sum.add_(sums[p]);
-      statistics_[static_cast<size_t>(layer) * kNumProjections + p].*member =
-          (sum / static_cast<double>(tokens_.numel())).to(at::kCPU, at::kFloat);
+      statistics_[First(layer) + p].*member = MeanOverTokens(of_sequences, p, tokens_.numel());
     }
   }
 
   void Forward(int64_t layer) {
     const Teacher block = LoadBlock(checkpoint_, layer, settings_.device);
     if (settings_.gradients) block_inputs_.push_back(activations_);
-    std::vector<Sums> of_sequences(static_cast<size_t>(sequences_));
+    SequenceSums of_sequences(static_cast<size_t>(sequences_));
     workers_.Run(sequences_, [&](int64_t i) {
       const at::NoGradGuard no_grad;
       const WatchedLinears linears(block.linears, First(layer));
@@ -108,7 +102,7 @@ class Collector {
   void Backward(int64_t layer) {
     const Teacher block = LoadBlock(checkpoint_, layer, settings_.device);
     const std::vector<at::Tensor>& inputs = block_inputs_.back();
-    std::vector<Sums> of_sequences(static_cast<size_t>(sequences_));
+    SequenceSums of_sequences(static_cast<size_t>(sequences_));
     workers_.Run(sequences_, [&](int64_t i) {
       const WatchedLinears linears(block.linears, First(layer));
       const at::Tensor x = Sequence(inputs, i).requires_grad_(true);

@@ -37,6 +37,17 @@ inline at::Tensor SumOfSquares(const at::Tensor& rows) {  // [1, T, d] -> [d] f6
   return rows.flatten(0, 1).square().sum(0, false, at::kDouble);
 }
 
+// Per sequence and projection, [d] f64.
+using SequenceSums = std::vector<std::vector<at::Tensor>>;
+
+// Over all sequences, always from the first to the last, and their `tokens` in all: [d] f32 on the
+// CPU.
+inline at::Tensor MeanOverTokens(const SequenceSums& sums, size_t projection, int64_t tokens) {
+  at::Tensor sum = at::zeros_like(sums.front()[projection]);
+  for (const std::vector<at::Tensor>& of_sequence : sums) sum.add_(of_sequence[projection]);
+  return (sum / static_cast<double>(tokens)).to(at::kCPU, at::kFloat);
+}
+
 }  // namespace llmq
 
 #endif  // LLMQ_COMPRESS_CALIBRATE_WATCHED_LINEARS_H_

@@ -24,7 +24,9 @@ LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shap
   if (settings.iterations > 0) path_settings.iterations = settings.iterations;
   path_settings.importance = settings.importance;
   factors.paths = ResidualPaths(matrix, shape, [&](const at::Tensor& part, int64_t rank) {
-    return FactorizePath(part, rank, path_settings, svd);
+    PathFactors path = FactorizePath(part, rank, path_settings, svd);
+    if (!settings.latent_scale) path.l = RoundToHalf(path.l.mean().expand_as(path.l)).contiguous();
+    return path;
   });
   factors.relative_error = RelativeError(matrix, Reconstruct(factors.paths).to(settings.device));
   return factors;

@@ -26,7 +26,8 @@ struct FactorizeSettings {
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   InitMethod init = InitMethod::kDualSvid;
-  int iterations = 0;  // 0: the method's own
+  int iterations = 0;        // 0: the method's own
+  bool latent_scale = true;  // off: l is its mean everywhere
   Importance importance;
 };
 

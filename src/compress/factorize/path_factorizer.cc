@@ -35,11 +35,20 @@ FactorPair Latents(const at::Tensor& matrix, int64_t rank, const PathSettings& s
                   iterations, settings.seed);
 }
 
+PathFactors RandomPath(const at::Tensor& matrix, int64_t rank, uint64_t seed) {
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  const auto latent = [&](int64_t size) { return at::randn({rank, size}, generator, at::kFloat); };
+  const auto ones = [](int64_t size) { return at::ones({size}, at::kFloat); };
+  return {latent(matrix.size(1)), latent(matrix.size(0)), ones(matrix.size(1)),
+          ones(matrix.size(0)), ones(rank)};
+}
+
 PathFactors Start(const at::Tensor& matrix, int64_t rank, const PathSettings& settings,
                   int iterations, const SvdFunction& svd) {
   if (settings.method == InitMethod::kAnneal) {
     return Anneal(matrix, rank, iterations, settings.seed);
   }
+  if (settings.method == InitMethod::kRandom) return RandomPath(matrix, rank, settings.seed);
   const FactorPair latents = Latents(matrix, rank, settings, iterations, svd);
   return FactorsOfLatents(latents.u, latents.v);
 }
@@ -56,6 +65,7 @@ FitEffort DefaultEffort(InitMethod method) {
     case InitMethod::kItq: return {kItqRounds, kRefineSweeps};
     case InitMethod::kAdmm: return {kAdmmIterations, kRefineSweeps};
     case InitMethod::kAnneal: return {kAnnealIterations, kAnnealSweeps};
+    case InitMethod::kRandom:
     case InitMethod::kDualSvid: break;
   }
   return {};

@@ -182,7 +182,7 @@ class BlockCompressor {
     if (run_.options.importance == ImportanceMode::kOff) return;
     const FrameWeights frame = OneBlockFrame(weights);
     const DenseLinears dense(weights.matrices);
-    std::vector<std::vector<at::Tensor>> sums(inputs_.size());  // [d_in] f64 per projection
+    SequenceSums sums(inputs_.size());
     run_.workers.Run(static_cast<int64_t>(inputs_.size()), [&](int64_t i) {
       const at::NoGradGuard no_grad;
       const auto at = static_cast<size_t>(i);
@@ -190,12 +190,9 @@ class BlockCompressor {
       (void)model_.Block(0, frame, linears, inputs_[at].to(run_.device.device, at::kFloat));
       for (const at::Tensor& input : linears.inputs()) sums[at].push_back(SumOfSquares(input));
     });
+    const int64_t tokens = static_cast<int64_t>(inputs_.size()) * run_.train.sequence_tokens;
     for (size_t p = 0; p < kNumProjections; ++p) {
-      at::Tensor sum = at::zeros_like(sums.front()[p]);
-      for (const std::vector<at::Tensor>& of_sequence : sums) sum.add_(of_sequence[p]);
-      const auto tokens =
-          static_cast<double>(inputs_.size()) * static_cast<double>(run_.train.sequence_tokens);
-      run_.statistics[First() + p].input = (sum / tokens).to(at::kCPU, at::kFloat);
+      run_.statistics[First() + p].input = MeanOverTokens(sums, p, tokens);
     }
   }
 
@@ -225,6 +222,7 @@ class BlockCompressor {
       factors.push_back(std::exchange(run_.layers[i].factors, {}));
     }
     Student student(config_, std::move(factors), OneBlockFrame(weights), run_.device.device);
+    if (!run_.train.latent_scale) student.HoldLatentScales();
     SignBlock block(student);
     const auto loss =
         trainer.Train(block, Training(kSignPasses, kSignRate, kScaleRate), KeepGoing());

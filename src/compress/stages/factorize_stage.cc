@@ -53,7 +53,8 @@ FactorizeSettings FactorizationOf(const RunContext& run, size_t index) {
                              .seed = options.seed,
                              .device = run.device.device,
                              .init = options.init,
-                             .iterations = options.factorize_iterations};
+                             .iterations = options.factorize_iterations,
+                             .latent_scale = run.train.latent_scale};
   if (options.importance != ImportanceMode::kOff) {
     settings.importance = ImportanceOf(run.statistics[index]);
   }

@@ -8,8 +8,8 @@
 
 namespace llmq {
 
-// Fills run.statistics if the options want importance or allocation, and run.plan and
-// run.output_plan with --allocation auto. Kept in the checkpoint store. Throws
+// Fills run.statistics if the options want importance or allocation, and run.plan with
+// --allocation auto. Kept in the checkpoint store. Throws
 // Error{kUserCancelled} on a stop.
 void Plan(RunContext& run);
 

@@ -6,9 +6,11 @@
 
 namespace llmq {
 
-// Fills run.tokens and run.train. Throws Error{kInvalidArguments} if the text is too short,
-// Error{kGeneral} if the tokenizer belongs to another model, Error{kOutOfMemory} if training would
-// not fit.
+// The most tokens of a training sequence: what is asked for, within the model's context.
+int64_t SequenceTokens(const ModelConfig& config, const TrainOptions& train);
+
+// Fills run.tokens and run.train.sequence_tokens. Throws Error{kInvalidArguments} if the text is
+// too short, Error{kGeneral} if the tokenizer belongs to another model.
 void PrepareText(RunContext& run);
 
 }  // namespace llmq

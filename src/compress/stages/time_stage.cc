@@ -13,8 +13,8 @@ namespace {
 constexpr double kWorkShare = 0.92;
 constexpr int64_t kProbeSize = 1024;
 constexpr int kProbeRounds = 8;
-// Operations per second of a stage over those of the probe's matrix products, measured on
-// models/stories-19m and Gaussian matrices (docs/results.md, "Time budget").
+// Operations per second of a stage over those of the probe's matrix products. Rough: they make the
+// plan that is announced; training then goes by the clock.
 constexpr double kTransformerEfficiency = 0.45;
 constexpr double kFactorizeEfficiency = 0.9;
 // Iterations of the default effort, with refinement; of a loss curve, with its three ranks.
@@ -95,7 +95,7 @@ void PlanTime(RunContext& run) {
                 fmt::format("--time-budget: expected at least {:.0f} s for the stages before "
                             "training, found {:.0f} s",
                             estimate.before_training / kWorkShare + 1, budget),
-                "Give more time, or use --effort quick --allocation uniform --train-tokens 0");
+                "Give more time, or use --effort quick or --allocation uniform");
   }
   const int64_t step_tokens = run.train.batch_sequences * run.train.sequence_tokens;
   const auto steps =

@@ -1,8 +1,8 @@
 // Fits a run into a time budget: what the stages will take here, and what is left for training.
 //
 // Before: text_stage has the sequence length. After: train_stage knows how many tokens it may plan
-// for; it corrects the number as it goes, because other work may share the machine. The rest of the
-// run does not depend on the clock; --train-tokens repeats a run to the byte.
+// for; it corrects the number as it goes, because other work may share the machine. The stages
+// before training do not depend on the clock.
 #ifndef LLMQ_COMPRESS_STAGES_TIME_STAGE_H_
 #define LLMQ_COMPRESS_STAGES_TIME_STAGE_H_
 

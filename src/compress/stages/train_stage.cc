@@ -19,6 +19,8 @@ constexpr double kSaveIntervalSeconds = 30;
 constexpr int64_t kFirstFit = 5;    // steps until the first look at the clock
 constexpr int64_t kFits = 20;       // looks in all, about
 constexpr size_t kLossWindow = 10;  // steps that the reported losses are means over
+// Tokens per position that the original's answers are remembered of.
+constexpr int64_t kTopAnswers = 64;
 
 double Mean(std::span<const double> values) {
   if (values.empty()) return 0;
@@ -27,9 +29,9 @@ double Mean(std::span<const double> values) {
 
 // The frame that training starts from: tables as stored, norms and biases as the blocks' training
 // left them.
-FrameWeights FirstFrame(const RunContext& run, const Teacher& teacher) {
+FrameWeights FirstFrame(const RunContext& run, const FrameWeights& original) {
   const at::Device device = run.device.device;
-  FrameWeights frame = StoredFrame(run.checkpoint, teacher.frame, run.table_bits, device);
+  FrameWeights frame = StoredFrame(run.checkpoint, original, run.table_bits, device);
   const auto replace = [&](const std::string& name, at::Tensor& tensor) {
     const auto found = run.frame.find(name);
     if (found != run.frame.end()) tensor = found->second.to(device);
@@ -44,16 +46,19 @@ FrameWeights FirstFrame(const RunContext& run, const Teacher& teacher) {
 }
 
 // Of what the stages before have left.
-std::unique_ptr<Student> MakeStudent(RunContext& run, const Teacher& teacher, TrainedPart part) {
+std::unique_ptr<Student> MakeStudent(RunContext& run, const FrameWeights& original,
+                                     TrainedPart part) {
   std::vector<LayerFactors> factors;
   for (size_t i = 0; i < run.layers.size(); ++i) {
     factors.push_back(run.student ? run.student->Factors(i)
                                   : std::exchange(run.layers[i].factors, {}));
   }
   const FrameWeights frame =
-      run.student ? run.student->Frame(run.student->leaves()) : FirstFrame(run, teacher);
-  return std::make_unique<Student>(run.checkpoint.config(), std::move(factors), frame,
-                                   run.device.device, part);
+      run.student ? run.student->Frame(run.student->leaves()) : FirstFrame(run, original);
+  auto student = std::make_unique<Student>(run.checkpoint.config(), std::move(factors), frame,
+                                           run.device.device, part);
+  if (!run.train.latent_scale) student->HoldLatentScales();
+  return student;
 }
 
 using StatePath = std::optional<std::filesystem::path>;  // none: checkpoints are off
@@ -108,12 +113,15 @@ void RunSteps(RunContext& run, const Round& round, Trainer& trainer) {
   if (round.path) trainer.Save(*round.path);
 }
 
+DataLoader RoundData(const RunContext& run, const Round& round) {
+  return {run.tokens, round.options.sequence_tokens, round.options.batch_sequences, round.seed};
+}
+
 // Trains run.student.
-void RunRound(RunContext& run, const Teacher& teacher, const Round& round) {
-  const TrainOptions& options = round.options;
-  const TrainableModel model(run.checkpoint.config(), options.sequence_tokens, run.device.device);
-  DataLoader data(run.tokens, options.sequence_tokens, options.batch_sequences, round.seed);
-  Trainer trainer(model, options, teacher, *run.student, data, run.workers);
+void RunRound(RunContext& run, const TrainableModel& model, Trainer::Teaching teaching,
+              const Round& round) {
+  DataLoader data = RoundData(run, round);
+  Trainer trainer(model, round.options, std::move(teaching), *run.student, data, run.workers);
   LoadTraining(run, round.path, trainer);
   run.observer.BeginStage(round.stage, trainer.total_steps(), trainer.step(), "steps");
   RunSteps(run, round, trainer);
@@ -133,6 +141,17 @@ Round TrainingRound(const RunContext& run) {
           .path = run.store ? StatePath(run.store->TrainingPath()) : std::nullopt};
 }
 
+// Everything, with the original model beside it.
+void TrainAll(RunContext& run, const TrainableModel& model) {
+  const Round round = TrainingRound(run);
+  const Teacher teacher = LoadTeacher(run.checkpoint, run.device.device);
+  run.student = MakeStudent(run, teacher.frame, TrainedPart::kAll);
+  const auto ask = [&](int64_t, const at::Tensor& tokens) {
+    return Ask(model, teacher, tokens, round.options.precision);
+  };
+  RunRound(run, model, ask, round);
+}
+
 // Of scales, and on other sequences than training saw first.
 Round DistillationRound(const RunContext& run) {
   Round round{.stage = "Distilling",
@@ -144,19 +163,47 @@ Round DistillationRound(const RunContext& run) {
   return round;
 }
 
+// The original's answers to all sequences of the round, [N, T, k].
+TopAnswers CollectAnswers(RunContext& run, const TrainableModel& model, const Round& round) {
+  DataLoader data = RoundData(run, round);
+  const int64_t per_step = round.options.batch_sequences * round.options.sequence_tokens;
+  std::vector<at::Tensor> batches;
+  for (int64_t step = 0; step * per_step < round.options.tokens; ++step) {
+    batches.push_back(data.Batch(step));
+  }
+  run.observer.BeginStage("Asking", model.num_blocks(), 0, "blocks");
+  TopAnswers answers = AskForTop(run.checkpoint, model, at::cat(batches), kTopAnswers,
+                                 run.device.device, run.workers, [&](int64_t done) {
+                                   run.observer.Advance(done, "");
+                                   return !run.observer.StopRequested();
+                                 });
+  if (!answers.tokens.defined()) run.ThrowStopped("asking the original model");
+  run.observer.EndStage();
+  return answers;
+}
+
+// Scales, norms and biases, with the original's answers instead of itself.
+void Distill(RunContext& run, const TrainableModel& model) {
+  const Round round = DistillationRound(run);
+  const TopAnswers answers = CollectAnswers(run, model, round);
+  const at::Device device = run.device.device;
+  run.student = MakeStudent(run, LoadFrame(run.checkpoint, device), TrainedPart::kScales);
+  const auto remember = [&](int64_t first, const at::Tensor& tokens) {
+    const auto rows = [&](const at::Tensor& all) {
+      return all.narrow(0, first, tokens.size(0)).to(device);
+    };
+    return Answers{.top = {rows(answers.tokens), rows(answers.log_p)}};
+  };
+  RunRound(run, model, remember, round);
+}
+
 }  // namespace
 
 void Train(RunContext& run) {
   const Stopwatch watch;
-  const Teacher teacher = LoadTeacher(run.checkpoint, run.device.device);
-  if (run.train.tokens > 0) {
-    run.student = MakeStudent(run, teacher, run.train.part);
-    RunRound(run, teacher, TrainingRound(run));
-  }
-  if (run.train.kd_tokens > 0) {
-    run.student = MakeStudent(run, teacher, TrainedPart::kScales);
-    RunRound(run, teacher, DistillationRound(run));
-  }
+  const TrainableModel model(run.checkpoint.config(), run.train.sequence_tokens, run.device.device);
+  if (run.train.tokens > 0) TrainAll(run, model);
+  if (run.train.kd_tokens > 0) Distill(run, model);
   run.report.train_seconds = watch.seconds();
 }
 

@@ -1,29 +1,17 @@
 #include "compress/train/block_trainer.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 #include <numeric>
 #include <utility>
 
 #include "compress/factorize/scales.h"
 #include "compress/train/data_loader.h"
-#include "llmq/error.h"
+#include "compress/train/schedule.h"
 
 namespace llmq {
 namespace {
 
 constexpr double kWarmupShare = 0.05;
-
-double CosineRate(const BlockTraining& training, int64_t step, int64_t total) {
-  const double warmup = std::max(1.0, kWarmupShare * static_cast<double>(total));
-  const double done = static_cast<double>(step) + 1;
-  if (done < warmup) return training.learning_rate * done / warmup;
-  const double rest = std::max(1.0, static_cast<double>(total) + 1 - warmup);
-  return training.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * (done - warmup) / rest));
-}
 
 }  // namespace
 
@@ -75,11 +63,6 @@ void SignBlock::Move(size_t leaf, const at::Tensor& gradient, const UpdateStep& 
 
 // ---- Steps ----
 
-struct BlockTrainer::Sum {
-  double loss = 0;
-  std::vector<at::Tensor> gradients;  // by the leaves; undefined for one that is not used
-};
-
 at::Tensor BlockTrainer::LossOf(const BlockLearner& block, const std::vector<at::Tensor>& leaves,
                                 int64_t sequence) const {
   const auto i = static_cast<size_t>(sequence);
@@ -88,8 +71,8 @@ at::Tensor BlockTrainer::LossOf(const BlockLearner& block, const std::vector<at:
   return (y - target).square().mean() / target.square().mean().clamp_min(1e-30);
 }
 
-BlockTrainer::Sum BlockTrainer::Differentiate(const BlockLearner& block, int64_t sequence,
-                                              double share) const {
+LossGradients BlockTrainer::Differentiate(const BlockLearner& block, int64_t sequence,
+                                          double share) const {
   std::vector<at::Tensor> own;  // this worker's graph ends in leaves of its own that share memory
   for (const at::Tensor& leaf : block.leaves()) own.push_back(leaf.detach().requires_grad_(true));
   const at::Tensor loss = LossOf(block, own, sequence) * share;
@@ -100,34 +83,16 @@ BlockTrainer::Sum BlockTrainer::Differentiate(const BlockLearner& block, int64_t
 
 double BlockTrainer::Step(BlockLearner& block, const at::Tensor& batch,
                           const UpdateStep& update) const {
-  const int64_t count = batch.numel();
-  const size_t leaves = block.leaves().size();
-  Sum sum;
-  for (int64_t first = 0; first < count; first += workers_.size()) {
-    std::vector<Sum> wave(static_cast<size_t>(std::min<int64_t>(workers_.size(), count - first)));
-    workers_.Run(static_cast<int64_t>(wave.size()), [&](int64_t i) {
-      wave[static_cast<size_t>(i)] = Differentiate(block, batch.data_ptr<int64_t>()[first + i],
-                                                   1.0 / static_cast<double>(count));
-    });
-    for (const Sum& one : wave) sum.loss += one.loss;
-    sum.gradients.resize(leaves);
-    const bool last = first + workers_.size() >= count;
-    if (last && !std::isfinite(sum.loss)) {
-      throw Error(ErrorCode::kFactorizationFailed,
-                  fmt::format("block training: expected a finite loss, found {}", sum.loss),
-                  "Use --block-tokens 0");
-    }
-    workers_.Run(static_cast<int64_t>(leaves), [&](int64_t i) {
-      const auto leaf = static_cast<size_t>(i);
-      at::Tensor& total = sum.gradients[leaf];
-      for (const Sum& one : wave) {
-        const at::Tensor& gradient = one.gradients[leaf];
-        if (gradient.defined()) total = total.defined() ? total.add_(gradient) : gradient;
-      }
-      if (last && total.defined()) block.Move(leaf, total, update);
-    });
-  }
-  return sum.loss;
+  const auto* sequences = batch.data_ptr<int64_t>();
+  const double share = 1.0 / static_cast<double>(batch.numel());
+  return RunBatchStep(
+      workers_,
+      {.name = "block training",
+       .advice = "Use --block-tokens 0",
+       .parts = batch.numel(),
+       .leaves = block.leaves().size(),
+       .differentiate = [&](int64_t i) { return Differentiate(block, sequences[i], share); },
+       .move = [&](size_t leaf, const at::Tensor& sum) { block.Move(leaf, sum, update); }});
 }
 
 std::optional<double> BlockTrainer::Train(BlockLearner& block, const BlockTraining& training,
@@ -142,8 +107,9 @@ std::optional<double> BlockTrainer::Train(BlockLearner& block, const BlockTraini
   for (int64_t step = 0; step < training.passes * per_pass; ++step) {
     if (!keep_going()) return std::nullopt;
     if (step % per_pass == 0) loss = 0;
-    const UpdateStep update{CosineRate(training, step, training.passes * per_pass), step + 1,
-                            training.surrogate, training.scale_rate};
+    const UpdateStep update{
+        training.learning_rate * ScheduledShare(kWarmupShare, step, training.passes * per_pass),
+        step + 1, training.surrogate, training.scale_rate};
     loss += Step(block, order.Batch(step), update) / static_cast<double>(per_pass);
   }
   return loss;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "compress/train/block_weights.h"
+#include "compress/train/gradient_sum.h"
 #include "compress/train/student.h"
 #include "compress/worker_pool.h"
 
@@ -90,11 +91,10 @@ class BlockTrainer {
   double Loss(const BlockLearner& block) const;
 
  private:
-  struct Sum;
   at::Tensor LossOf(const BlockLearner& block, const std::vector<at::Tensor>& leaves,
                     int64_t sequence) const;
   double Step(BlockLearner& block, const at::Tensor& batch, const UpdateStep& update) const;
-  Sum Differentiate(const BlockLearner& block, int64_t sequence, double share) const;
+  LossGradients Differentiate(const BlockLearner& block, int64_t sequence, double share) const;
 
   const TrainableModel& model_;
   const Activations& inputs_;

@@ -2,19 +2,12 @@
 
 #include <string>
 
-#include "compress/stored_table.h"
-#include "compress/torch_bridge.h"
+#include "compress/train/load_frame.h"
 
 namespace llmq {
 
 BlockWeights LoadBlockWeights(const Checkpoint& checkpoint, int64_t layer, at::Device device) {
-  const auto load = [&](const std::string& name) {
-    const TensorView& view = checkpoint.Get(name);
-    ExpectFinite(view);
-    at::Tensor tensor = ToTorch(view).to(device);
-    checkpoint.Release(view);
-    return tensor;
-  };
+  const auto load = [&](const std::string& name) { return LoadTensor(checkpoint, name, device); };
   BlockWeights block;
   for (const LinearSpec& linear : BlockLinears(checkpoint.config())) {
     if (linear.layer != layer) continue;

@@ -24,11 +24,14 @@ class Differentiation {
     result_.gradients.resize(leaves_.size());
   }
 
-  LossGradients Run(const ForwardResult& teacher, const at::Tensor& tokens) {
+  LossGradients Run(const Answers& answers, const at::Tensor& tokens) {
+    const bool compares_hidden = options_.hidden_weight != 0 && !answers.hidden.empty();
     Forward(tokens);
-    at::Tensor upstream = LogitGradient(teacher.logits);
+    at::Tensor upstream = LogitGradient(answers);
     for (int64_t layer = model_.num_blocks() - 1; layer >= 0; --layer) {
-      upstream = BlockGradient(layer, teacher.hidden[static_cast<size_t>(layer)], upstream);
+      const auto at = static_cast<size_t>(layer);
+      upstream =
+          BlockGradient(layer, compares_hidden ? answers.hidden[at] : at::Tensor(), upstream);
     }
     return std::move(result_);
   }
@@ -68,7 +71,7 @@ class Differentiation {
     return std::move(found.back());
   }
 
-  at::Tensor LogitGradient(const at::Tensor& teacher_logits) {
+  at::Tensor LogitGradient(const Answers& answers) {
     const at::Tensor input = std::exchange(inputs_.back(), at::Tensor());
     inputs_.pop_back();
     at::Tensor logits;  // [B, T, vocab]
@@ -76,12 +79,15 @@ class Differentiation {
       const AutocastGuard autocast(options_.precision, input.device());
       logits = model_.Logits(frame_, input);
     }
-    const at::Tensor loss = LogitLoss(teacher_logits, logits) * share_;
+    const at::Tensor loss = (answers.logits.defined() ? LogitLoss(answers.logits, logits)
+                                                      : TopLogitLoss(answers.top, logits)) *
+                            share_;
     result_.loss += loss.item<double>();
     return Backward({loss}, {at::Tensor()}, input);
   }
 
-  // `upstream`: by the block's output. Returns that by its input.
+  // `upstream`: by the block's output. Returns that by its input. Undefined in `teacher_hidden`:
+  // not compared.
   at::Tensor BlockGradient(int64_t layer, const at::Tensor& teacher_hidden,
                            const at::Tensor& upstream) {
     const at::Tensor input = std::exchange(inputs_.back(), at::Tensor());
@@ -93,7 +99,7 @@ class Differentiation {
     } else {
       output = RunBlock(layer, input);
     }
-    if (options_.hidden_weight == 0) return Backward({output}, {upstream}, input);
+    if (!teacher_hidden.defined()) return Backward({output}, {upstream}, input);
     const at::Tensor loss = HiddenLoss(teacher_hidden, output) * (options_.hidden_weight * share_);
     result_.loss += loss.item<double>();
     return Backward({output, loss}, {upstream, at::Tensor()}, input);
@@ -112,16 +118,10 @@ class Differentiation {
 
 }  // namespace
 
-LossGradients DifferentiateLoss(const TrainableModel& model, const Teacher& teacher,
+LossGradients DifferentiateLoss(const TrainableModel& model, const Answers& answers,
                                 const Student& student, const at::Tensor& tokens,
                                 const TrainOptions& options, double share) {
-  ForwardResult wanted;
-  {
-    const at::NoGradGuard no_grad;
-    const AutocastGuard autocast(options.precision, tokens.device());
-    wanted = model.Forward(teacher.frame, teacher.linears, tokens);
-  }
-  return Differentiation(model, student, options, share).Run(wanted, tokens);
+  return Differentiation(model, student, options, share).Run(answers, tokens);
 }
 
 }  // namespace llmq

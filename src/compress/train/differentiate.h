@@ -8,28 +8,18 @@
 #ifndef LLMQ_COMPRESS_TRAIN_DIFFERENTIATE_H_
 #define LLMQ_COMPRESS_TRAIN_DIFFERENTIATE_H_
 
-#include <vector>
-
+#include "compress/train/gradient_sum.h"
 #include "compress/train/student.h"
+#include "compress/train/teacher.h"
 #include "compress/train/trainable_model.h"
 #include "llmq/compress.h"
 
 namespace llmq {
 
-// Weights of the original model, on the device.
-struct Teacher {
-  FrameWeights frame;
-  DenseLinears linears;
-};
-
-struct LossGradients {
-  double loss = 0;
-  std::vector<at::Tensor> gradients;  // one per leaf of the student, of its shape
-};
-
-// `share` times the DistillLoss on tokens [B, T]. options.gradient_checkpointing and
-// options.precision are not kAuto here. Thread-safe.
-LossGradients DifferentiateLoss(const TrainableModel& model, const Teacher& teacher,
+// `share` times the student's distance from the answers to tokens [B, T]: of logits, or of the
+// likeliest alone, and options.hidden_weight times that of hidden states.
+// options.gradient_checkpointing and options.precision are not kAuto here. Thread-safe.
+LossGradients DifferentiateLoss(const TrainableModel& model, const Answers& answers,
                                 const Student& student, const at::Tensor& tokens,
                                 const TrainOptions& options, double share);
 

@@ -8,6 +8,8 @@ using torch::autograd::variable_list;
 
 // A block whose output is zero everywhere must not divide by zero.
 constexpr double kSmallestMeanSquare = 1e-12;
+// Of the tokens that are not among the likeliest: differences from one are no better than f32.
+constexpr double kSmallestRest = 1e-6;
 
 // KL(teacher || student), mean over tokens. The derivative by the student's logits is the
 // difference of the probabilities: it is all that the graph keeps of the vocabulary.
@@ -33,6 +35,19 @@ struct DivergenceFunction : torch::autograd::Function<DivergenceFunction> {
 
 at::Tensor LogitLoss(const at::Tensor& teacher, const at::Tensor& student) {
   return DivergenceFunction::apply(teacher.to(at::kFloat), student.to(at::kFloat));
+}
+
+at::Tensor TopLogitLoss(const TopAnswers& teacher, const at::Tensor& student) {
+  const at::Tensor log_s = at::log_softmax(student.to(at::kFloat), -1)
+                               .gather(-1, teacher.tokens.to(at::kLong));  // [B, T, k]
+  const at::Tensor p = teacher.log_p.exp();                                // [B, T, k]
+  const auto log_rest = [](const at::Tensor& known) {                      // [B, T, k] -> [B, T]
+    return (1 - known.sum(-1)).clamp_min(kSmallestRest).log();
+  };
+  const at::Tensor rest = log_rest(p);
+  const at::Tensor divergence = (p * (teacher.log_p - log_s)).sum(-1) +
+                                rest.exp() * (rest - log_rest(log_s.exp()));  // [B, T]
+  return divergence.mean();
 }
 
 at::Tensor HiddenLoss(const at::Tensor& teacher, const at::Tensor& student) {

@@ -6,12 +6,17 @@
 #ifndef LLMQ_COMPRESS_TRAIN_DISTILL_LOSS_H_
 #define LLMQ_COMPRESS_TRAIN_DISTILL_LOSS_H_
 
+#include "compress/train/teacher.h"
 #include "compress/train/trainable_model.h"
 
 namespace llmq {
 
 // KL(teacher || student), mean over tokens, of logits [B, T, vocab]. Scalar f32.
 at::Tensor LogitLoss(const at::Tensor& teacher, const at::Tensor& student);
+
+// The same with all but the likeliest tokens of the teacher taken as one: at most LogitLoss, and
+// equal to it if all are known.
+at::Tensor TopLogitLoss(const TopAnswers& teacher, const at::Tensor& student);
 
 // mean((s - t)^2) / mean(t^2) of a block's outputs [B, T, hidden]. Scalar f32.
 at::Tensor HiddenLoss(const at::Tensor& teacher, const at::Tensor& student);

@@ -7,7 +7,6 @@
 #include "compress/torch_bridge.h"
 
 namespace llmq {
-
 namespace {
 
 class Loader {
@@ -27,26 +26,27 @@ class Loader {
     frame_.final_norm = Load(kFinalNormName);
   }
 
-  void LoadBlock(int64_t layer) {
+  void LoadNormsAndBiases(int64_t layer) {
     const auto at = static_cast<size_t>(layer);
     frame_.input_norms[at] = Load(InputNormName(layer));
     frame_.post_norms[at] = Load(PostAttentionNormName(layer));
     for (size_t i = at * kNumProjections; i < (at + 1) * kNumProjections; ++i) {
-      weights_[i] = Load(linears_[i].name + ".weight");
       if (linears_[i].has_bias) frame_.biases[i] = Load(linears_[i].name + ".bias");
+    }
+  }
+
+  void LoadBlock(int64_t layer) {
+    LoadNormsAndBiases(layer);
+    const size_t first = static_cast<size_t>(layer) * kNumProjections;
+    for (size_t i = first; i < first + kNumProjections; ++i) {
+      weights_[i] = Load(linears_[i].name + ".weight");
     }
   }
 
   Teacher Take() { return {std::move(frame_), DenseLinears(std::move(weights_))}; }
 
  private:
-  at::Tensor Load(const std::string& name) const {
-    const TensorView& view = checkpoint_.Get(name);
-    ExpectFinite(view);
-    at::Tensor tensor = ToTorch(view).to(device_);
-    checkpoint_.Release(view);
-    return tensor;
-  }
+  at::Tensor Load(const std::string& name) const { return LoadTensor(checkpoint_, name, device_); }
 
   const Checkpoint& checkpoint_;
   at::Device device_;
@@ -57,11 +57,28 @@ class Loader {
 
 }  // namespace
 
+at::Tensor LoadTensor(const Checkpoint& checkpoint, const std::string& name, at::Device device) {
+  const TensorView& view = checkpoint.Get(name);
+  ExpectFinite(view);
+  at::Tensor tensor = ToTorch(view).to(device);
+  checkpoint.Release(view);
+  return tensor;
+}
+
 Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device) {
   Loader loader(checkpoint, device);
   loader.LoadTables();
   for (int64_t layer = 0; layer < checkpoint.config().num_layers; ++layer) loader.LoadBlock(layer);
   return loader.Take();
+}
+
+FrameWeights LoadFrame(const Checkpoint& checkpoint, at::Device device) {
+  Loader loader(checkpoint, device);
+  loader.LoadTables();
+  for (int64_t layer = 0; layer < checkpoint.config().num_layers; ++layer) {
+    loader.LoadNormsAndBiases(layer);
+  }
+  return loader.Take().frame;
 }
 
 Teacher LoadTables(const Checkpoint& checkpoint, at::Device device) {

@@ -3,12 +3,17 @@
 #ifndef LLMQ_COMPRESS_TRAIN_LOAD_FRAME_H_
 #define LLMQ_COMPRESS_TRAIN_LOAD_FRAME_H_
 
+#include <string>
+
+#include "compress/train/teacher.h"
 #include "compress/train/trainable_model.h"
-#include "compress/train/trainer.h"
 #include "llmq/checkpoint.h"
 #include "llmq/group_quant.h"
 
 namespace llmq {
+
+// A tensor as f32 on `device`.
+at::Tensor LoadTensor(const Checkpoint& checkpoint, const std::string& name, at::Device device);
 
 // Frame with the original embedding and head, and all dense linears, on `device`. All throw
 // Error{kFactorizationFailed} for weights that are not finite.
@@ -16,6 +21,9 @@ Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device);
 // Its pieces, for those who hold one at a time; what is not loaded is undefined.
 Teacher LoadTables(const Checkpoint& checkpoint, at::Device device);  // embedding, head, last norm
 Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device);
+
+// The frame alone.
+FrameWeights LoadFrame(const Checkpoint& checkpoint, at::Device device);
 
 // The teacher's frame with embedding and head in `table_bits` (16: shared with the teacher).
 FrameWeights StoredFrame(const Checkpoint& checkpoint, const FrameWeights& teacher,

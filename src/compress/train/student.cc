@@ -117,6 +117,10 @@ void Student::MakeLeaves(at::Device device) {
   RefreshLeaves();
 }
 
+void Student::HoldLatentScales() {
+  for (size_t i = 0; i < first_frame_parameter_; i += kTensorsPerPath) parameters_[i + kL].rate = 0;
+}
+
 void Student::RefreshLeaves() {
   for (size_t leaf = 0; leaf < leaves_.size(); ++leaf) {
     VisitSides(leaf,

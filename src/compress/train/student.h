@@ -40,6 +40,8 @@ class Student {
   FrameWeights Frame(const std::vector<at::Tensor>& leaves) const;
   std::unique_ptr<LinearSet> Linears(const std::vector<at::Tensor>& leaves) const;
 
+  // From here on latent scales stay what they are.
+  void HoldLatentScales();
   // All leaves from the parameters.
   void RefreshLeaves();
   // Moves the parameters of a leaf, and the leaf, along the gradient by it. Leaves share no

@@ -8,6 +8,7 @@
 #define LLMQ_COMPRESS_TRAIN_TRAINER_H_
 
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "compress/train/data_loader.h"
@@ -21,10 +22,14 @@ namespace llmq {
 
 class Trainer {
  public:
-  // Borrows everything but the options, in which nothing is automatic here: sequence_tokens is
-  // positive, precision and gradient_checkpointing are not kAuto. The device is that of the
-  // student's parameters.
-  Trainer(const TrainableModel& model, const TrainOptions& options, const Teacher& teacher,
+  // What the student should answer to tokens [B, T], which begin at sequence `first` of all that
+  // the data hand out. Thread-safe.
+  using Teaching = std::function<Answers(int64_t first, const at::Tensor& tokens)>;
+
+  // Borrows everything but options and teaching. Nothing is automatic in the options here:
+  // sequence_tokens is positive, precision and gradient_checkpointing are not kAuto. The device is
+  // that of the student's parameters.
+  Trainer(const TrainableModel& model, const TrainOptions& options, Teaching teaching,
           Student& student, DataLoader& data, WorkerPool& workers);
 
   int64_t total_steps() const { return total_steps_; }
@@ -44,12 +49,9 @@ class Trainer {
   void Load(const std::filesystem::path& path);
 
  private:
-  void ExpectFinite(double loss) const;
-  double LearningRate(int64_t step) const;
-
   const TrainableModel& model_;
   TrainOptions options_;
-  const Teacher& teacher_;
+  Teaching teaching_;
   Student& student_;
   DataLoader& data_;
   WorkerPool& workers_;
