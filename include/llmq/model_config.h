@@ -3,37 +3,46 @@
 #ifndef LLMQ_MODEL_CONFIG_H_
 #define LLMQ_MODEL_CONFIG_H_
 
+#include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace llmq {
 
-enum class RopeScalingKind { kNone, kLinear, kDynamic, kLlama3, kYarn };
+enum class RopeScalingKind { kNone, kLinear, kDynamic, kLlama3, kYarn, kLongRope };
 
 // Rotary position embedding.
 struct RopeConfig {
+  int64_t dim = 0;  // of a head's values the first so many turn
   double theta = 10000.0;
   RopeScalingKind scaling = RopeScalingKind::kNone;
   double factor = 1.0;
   double low_freq_factor = 1.0;      // llama3
   double high_freq_factor = 4.0;     // llama3
-  double original_max_position = 0;  // llama3, yarn, dynamic
+  double original_max_position = 0;  // llama3, yarn, dynamic, longrope
   double beta_fast = 32.0;           // yarn
   double beta_slow = 1.0;            // yarn
-  double attention_factor = 0;       // yarn; 0 means 0.1 ln(factor) + 1
+  double attention_factor = 0;       // longrope; yarn, where 0 means 0.1 ln(factor) + 1
   bool truncate = true;              // yarn: ramp borders rounded to whole dimensions
-  // Which values of a head turn together: (i, i + head_dim/2), Hugging Face's convention, or
+  // longrope: [dim/2] divisors of the frequencies for texts up to the original length, and beyond.
+  std::vector<float> short_divisors, long_divisors;
+  // Which values of a head turn together: (i, i + dim/2), Hugging Face's convention, or
   // (2i, 2i + 1), that of llama GGUF files. config.json cannot say it.
   bool interleaved = false;
-  std::vector<float> frequency_factors;  // GGUF: [head_dim/2] divisors of the frequencies, or empty
+  std::vector<float> frequency_factors;  // GGUF: [dim/2] divisors of the frequencies, or empty
 };
 
+// Of the gate, before it multiplies: x sigmoid(x), or GELU by its tanh approximation.
+enum class Activation { kSilu, kGeluTanh };
+
 struct ModelConfig {
-  std::string architecture;  // "LlamaForCausalLM"
-  std::string model_type;    // "llama"
-  std::string torch_dtype;   // as written in config.json; may be empty
+  std::string architecture;       // "LlamaForCausalLM"
+  std::string model_type;         // "llama"
+  std::string gguf_architecture;  // llama.cpp's name of the family: "llama"
+  std::string torch_dtype;        // as written in config.json; may be empty
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_layers = 0;
@@ -41,15 +50,41 @@ struct ModelConfig {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   int64_t vocab_size = 0;
-  int64_t max_position = 0;    // context length the model was trained for
-  int64_t sliding_window = 0;  // 0: none (Mistral)
+  int64_t max_position = 0;  // context length the model was trained for
+  // Attention sees so many positions, itself included; 0: all of them. Layers of which
+  // full_attention says so see all in any case; empty: none of them.
+  int64_t sliding_window = 0;
+  std::vector<bool> full_attention;
   double rms_norm_eps = 1e-5;
+  double norm_offset = 0;  // what a norm multiplies with is this plus the weight in the checkpoint
+  bool qk_norm = false;    // every head of queries and keys is normalised before it turns
+  bool sandwich_norms = false;  // what attention and MLP add is normalised too
+  Activation activation = Activation::kSilu;
+  double embedding_scale = 1;    // of an embedding's row on the way into the first block
+  double attention_scale = 0;    // of q . k; 0: 1 / sqrt(head_dim)
+  double attention_softcap = 0;  // scores become cap tanh(score / cap); 0: they stay
+  double logit_softcap = 0;      // logits likewise
   bool tie_word_embeddings = false;
-  bool attention_bias = false;
+  bool qkv_bias = false;
+  bool o_bias = false;
   bool mlp_bias = false;
+  bool fused_projections = false;  // the checkpoint has q, k, v in one tensor, gate and up in one
   RopeConfig rope;
+  std::optional<RopeConfig> sliding_rope;  // of layers with a window, if they turn differently
   std::vector<int64_t> bos_token_ids;  // from config.json and generation_config.json; may be empty
   std::vector<int64_t> eos_token_ids;
+
+  // 0: none.
+  int64_t WindowOf(int64_t layer) const {
+    const bool full = !full_attention.empty() && full_attention[static_cast<size_t>(layer)];
+    return full ? 0 : sliding_window;
+  }
+  bool TurnsBySlidingRope(int64_t layer) const {
+    return sliding_rope.has_value() && WindowOf(layer) > 0;
+  }
+  double AttentionScale() const {
+    return attention_scale != 0 ? attention_scale : 1 / std::sqrt(static_cast<double>(head_dim));
+  }
 };
 
 // Parses and checks config.json. `where` is the path for messages. Throws Error{kGeneral} for an
@@ -58,13 +93,20 @@ struct ModelConfig {
 ModelConfig ParseModelConfig(std::string_view config_json, std::string_view generation_config_json,
                              const std::string& where);
 
-// Inverse rotary frequencies after scaling, [head_dim/2] f32, and the factor on cos and sin (1 but
-// for yarn). `sequence_length` matters to dynamic scaling only.
+// Architectures that ParseModelConfig knows, for messages: "LlamaForCausalLM, ...".
+std::string SupportedArchitectures();
+
+// Inverse rotary frequencies after scaling, [dim/2] f32, and the factor on cos and sin (1 but for
+// yarn and longrope). `sequence_length` matters to dynamic scaling and longrope only.
 struct RopeFrequencies {
   std::vector<float> inverse;
   float attention_factor = 1.0f;
 };
-RopeFrequencies ComputeRopeFrequencies(const ModelConfig& config, int64_t sequence_length);
+RopeFrequencies ComputeRopeFrequencies(const RopeConfig& rope, int64_t sequence_length);
+// True if the frequencies depend on the length of the text.
+constexpr bool DependsOnLength(RopeScalingKind kind) {
+  return kind == RopeScalingKind::kDynamic || kind == RopeScalingKind::kLongRope;
+}
 
 // The seven projections of a block, in the order in which they are computed.
 enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
@@ -84,15 +126,40 @@ struct LinearSpec {
 // All linears of all blocks, in the order layer, projection: the order of work and of the file.
 std::vector<LinearSpec> BlockLinears(const ModelConfig& config);
 
+// The norms of a block: before attention and before the MLP; with sandwich_norms after each of the
+// two; with qk_norm over heads of queries and of keys.
+enum class BlockNorm { kInput, kMlp, kAfterAttention, kAfterMlp, kQuery, kKey };
+inline constexpr int kNumBlockNorms = 6;
+
+struct NormSpec {
+  std::string name;  // "model.layers.3.input_layernorm.weight"
+  int64_t layer = 0;
+  BlockNorm norm = BlockNorm::kInput;
+  int64_t size = 0;
+};
+
+// Those that the blocks have, in the order layer, norm.
+std::vector<NormSpec> BlockNorms(const ModelConfig& config);
+
 // Names of the tensors outside the linears, in Hugging Face's terms.
 std::string InputNormName(int64_t layer);  // "model.layers.N.input_layernorm.weight"
+// The norm before the MLP, or with sandwich_norms the one after attention.
 std::string PostAttentionNormName(int64_t layer);
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr const char* kFinalNormName = "model.norm.weight";
 inline constexpr const char* kHeadName = "lm_head.weight";
 
+// A tensor of a checkpoint whose rows are several linears' one after the other.
+struct FusedTensor {
+  std::string name;
+  std::vector<std::string> parts;  // names of the weights
+};
+
+// Those of a model with fused_projections.
+std::vector<FusedTensor> FusedTensors(const ModelConfig& config);
+
 // Every tensor the model needs, with its shape: weights, biases, norms, embedding, and head if
-// untied.
+// untied. Fused tensors by their parts.
 struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;

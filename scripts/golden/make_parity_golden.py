@@ -4,12 +4,14 @@
 Needs torch, transformers, safetensors and numpy; the tests need only what it wrote. Run from the repository
 root. For every case it writes `tokens.i32` [T] and `logits.f32` [T, vocab] (one forward over all tokens), for
 dynamic rotary scaling also `logits_decode.f32` (token by token with a cache: the frequencies grow with the
-sequence, so the two differ). Random models are tiny and lie beside their answers.
+sequence, so the two differ). Random models are tiny and lie beside their answers. With names as arguments, only those of
+the random models.
 """
 
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy
 import safetensors.torch
@@ -28,6 +30,20 @@ LLAMA = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_act=
 MISTRAL = {k: v for k, v in LLAMA.items() if k not in ("attention_bias", "mlp_bias")} | dict(
     architectures=["MistralForCausalLM"], model_type="mistral")
 
+QWEN2 = {k: v for k, v in MISTRAL.items()} | dict(architectures=["Qwen2ForCausalLM"], model_type="qwen2")
+QWEN3 = QWEN2 | dict(architectures=["Qwen3ForCausalLM"], model_type="qwen3", attention_bias=False)
+GEMMA = LLAMA | dict(architectures=["GemmaForCausalLM"], model_type="gemma", hidden_act="gelu_pytorch_tanh",
+                     hidden_activation="gelu_pytorch_tanh", tie_word_embeddings=True, head_dim=16)
+GEMMA2 = GEMMA | dict(architectures=["Gemma2ForCausalLM"], model_type="gemma2", num_hidden_layers=3,
+                      query_pre_attn_scalar=24, sliding_window=16, attn_logit_softcapping=3.0,
+                      final_logit_softcapping=5.0)
+GEMMA3 = GEMMA | dict(architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", num_hidden_layers=4,
+                      query_pre_attn_scalar=24, sliding_window=16, sliding_window_pattern=3,
+                      rope_theta=1000000.0, rope_local_base_freq=10000.0,
+                      rope_scaling=dict(rope_type="linear", factor=4.0))
+PHI3 = MISTRAL | dict(architectures=["Phi3ForCausalLM"], model_type="phi3", pad_token_id=0, sliding_window=None,
+                      original_max_position_embeddings=128)
+
 # name: (base, changes). Sequences of 80 tokens are longer than the original context where scaling depends on it.
 RANDOM_MODELS = {
     "llama-bias-linear": (LLAMA, dict(attention_bias=True, mlp_bias=True,
@@ -42,6 +58,16 @@ RANDOM_MODELS = {
     "llama-dynamic": (LLAMA, dict(max_position_embeddings=48,
                                   rope_scaling=dict(rope_type="dynamic", factor=2.0))),
     "mistral-window": (MISTRAL, dict(sliding_window=16, head_dim=16)),
+    "qwen2-bias": (QWEN2, dict(tie_word_embeddings=True)),
+    "qwen2-window": (QWEN2, dict(use_sliding_window=True, sliding_window=16, max_window_layers=1)),
+    "qwen3-norms": (QWEN3, dict(head_dim=16)),
+    "gemma": (GEMMA, dict()),
+    "gemma2": (GEMMA2, dict()),
+    "gemma3": (GEMMA3, dict()),
+    "phi3-partial": (PHI3, dict(partial_rotary_factor=0.5, sliding_window=16)),
+    "phi3-longrope": (PHI3, dict(original_max_position_embeddings=64, max_position_embeddings=256,
+                                 rope_scaling=dict(type="longrope", short_factor=[1.0, 1.1, 1.3, 1.7],
+                                                   long_factor=[1.0, 1.5, 3.0, 4.0]))),
 }
 TOKENS = 80
 
@@ -60,7 +86,8 @@ def write_random_model(name, config, seed):
         if key == "lm_head.weight" and config["tie_word_embeddings"]:
             continue
         if "norm" in key:
-            drawn = 1 + 0.2 * torch.randn(value.shape)
+            offset = 0 if config["model_type"].startswith("gemma") else 1
+            drawn = offset + 0.2 * torch.randn(value.shape)
         elif value.dim() == 1:
             drawn = 0.3 * torch.randn(value.shape)
         else:
@@ -90,11 +117,13 @@ def write_logits(folder, model, tokens, decode):
 
 def random_models():
     for seed, (name, (base, changes)) in enumerate(RANDOM_MODELS.items()):
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         write_random_model(name, base | changes, seed)
         tokens = numpy.random.RandomState(seed).randint(3, 512, TOKENS).tolist()
         # A fresh load for each: dynamic scaling keeps state inside the model.
         write_logits(OUT / name, load(OUT / name), tokens, decode=False)
-        if "dynamic" in name:
+        if "dynamic" in name or "longrope" in name:
             write_logits(OUT / name, load(OUT / name), tokens, decode=True)
 
 
@@ -214,5 +243,6 @@ def stories19m():
 if __name__ == "__main__":
     with torch.no_grad():
         random_models()
-        stories260k()
-        stories19m()
+        if not sys.argv[1:]:
+            stories260k()
+            stories19m()

@@ -105,9 +105,12 @@ PackedLayer Packed(RunContext& run, const std::string& linear) {
 
 // Undefined: as in the checkpoint.
 at::Tensor Trained(const RunContext& run, const std::string& name) {
-  if (run.student) return run.student->Find(name);
   const auto found = run.frame.find(name);
-  return found == run.frame.end() ? at::Tensor() : found->second;
+  const at::Tensor in_frame = found == run.frame.end() ? at::Tensor() : found->second;
+  const at::Tensor value = run.student ? run.student->Find(name) : in_frame;
+  const double offset = run.checkpoint.config().norm_offset;
+  const bool has_offset = offset != 0 && name.ends_with("norm.weight");  // LoadNorm added it
+  return value.defined() && has_offset ? value - offset : value;
 }
 
 LittleBitMetadata Metadata(const RunContext& run) {

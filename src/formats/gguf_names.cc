@@ -11,17 +11,21 @@ namespace {
 constexpr std::array<const char*, kNumProjections> kProjectionNames = {
     "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
 
+// In the order of BlockNorm.
+constexpr std::array<const char*, kNumBlockNorms> kNormNames = {
+    "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm", "attn_q_norm", "attn_k_norm"};
+
 }  // namespace
 
-std::string GgufArchitecture(const ModelConfig&) { return "llama"; }
+std::string GgufArchitecture(const ModelConfig& config) { return config.gguf_architecture; }
 
 std::map<std::string, std::string> GgufTensorNames(const ModelConfig& config) {
   std::map<std::string, std::string> names = {{kEmbeddingName, "token_embd.weight"},
                                               {kFinalNormName, "output_norm.weight"}};
   if (!config.tie_word_embeddings) names[kHeadName] = "output.weight";
-  for (int64_t n = 0; n < config.num_layers; ++n) {
-    names[InputNormName(n)] = fmt::format("blk.{}.attn_norm.weight", n);
-    names[PostAttentionNormName(n)] = fmt::format("blk.{}.ffn_norm.weight", n);
+  for (const NormSpec& norm : BlockNorms(config)) {
+    names[norm.name] =
+        fmt::format("blk.{}.{}.weight", norm.layer, kNormNames[static_cast<size_t>(norm.norm)]);
   }
   for (const LinearSpec& linear : BlockLinears(config)) {
     const std::string base = fmt::format("blk.{}.{}", linear.layer,

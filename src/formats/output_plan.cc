@@ -37,7 +37,7 @@ class Planner {
  public:
   Planner(const ModelConfig& config, const RankPlan& ranks, const TableBits& table_bits,
           std::span<const TensorView> tensors)
-      : config_(config), table_bits_(table_bits) {
+      : config_(config), table_bits_(table_bits), norms_(BlockNorms(config)) {
     for (const TensorView& tensor : tensors) tensors_[tensor.name] = &tensor;
     for (const PlannedLayer& layer : ranks.layers) shapes_[layer.linear.name] = layer.shape;
   }
@@ -53,13 +53,16 @@ class Planner {
     const std::vector<LinearSpec> linears = BlockLinears(config_);
     AddTable(kEmbeddingName, table_bits_.embedding);
     for (int64_t n = 0; n < config_.num_layers; ++n) {
-      AddDense(InputNormName(n), {config_.hidden_size});
       for (int p = 0; p < kNumProjections; ++p) {
+        if (p == static_cast<int>(Projection::kQ)) {
+          AddNorms(n, {BlockNorm::kInput, BlockNorm::kQuery, BlockNorm::kKey});
+        }
         if (p == static_cast<int>(Projection::kGate)) {
-          AddDense(PostAttentionNormName(n), {config_.hidden_size});
+          AddNorms(n, {BlockNorm::kAfterAttention, BlockNorm::kMlp});
         }
         AddLinear(linears[static_cast<size_t>(n * kNumProjections + p)]);
       }
+      AddNorms(n, {BlockNorm::kAfterMlp});
     }
     AddDense(kFinalNormName, {config_.hidden_size});
     if (!config_.tie_word_embeddings) AddTable(kHeadName, table_bits_.head);
@@ -84,6 +87,15 @@ class Planner {
     const std::vector<int64_t> shape = {config_.vocab_size, config_.hidden_size};
     if (bits == 16) return AddDense(name, shape);
     Add({.name = name, .kind = StorageKind::kGroupQuant, .shape = shape, .bits = bits});
+  }
+
+  // Those of the layer that the model has.
+  void AddNorms(int64_t layer, std::initializer_list<BlockNorm> norms) {
+    for (const BlockNorm norm : norms) {
+      for (const NormSpec& spec : norms_) {
+        if (spec.layer == layer && spec.norm == norm) AddDense(spec.name, {spec.size});
+      }
+    }
   }
 
   void AddLinear(const LinearSpec& linear) {
@@ -118,6 +130,7 @@ class Planner {
 
   const ModelConfig& config_;
   const TableBits& table_bits_;
+  std::vector<NormSpec> norms_;
   std::map<std::string, const TensorView*> tensors_;             // by name
   std::unordered_map<std::string_view, LittleBitShape> shapes_;  // by the linear's name
   std::unordered_set<std::string> planned_;

@@ -158,6 +158,28 @@ const TensorView* SafetensorsShards::Find(std::string_view name) const {
   return it != tensors_.end() && it->name == name ? &*it : nullptr;
 }
 
+void SafetensorsShards::Split(std::string_view name, std::span<const ExpectedTensor> parts,
+                              const std::string& where) {
+  ExpectedTensor whole{std::string(name), parts.front().shape};
+  whole.shape[0] = 0;
+  for (const ExpectedTensor& part : parts) whole.shape[0] += part.shape[0];
+  const TensorView* found = Find(name);
+  CheckFloatTensor(found, whole, where);
+  const TensorView tensor = *found;
+  tensors_.erase(tensors_.begin() + (found - tensors_.data()));
+  const size_t row_bytes = tensor.data.size() / static_cast<size_t>(whole.shape[0]);
+  size_t offset = 0;
+  for (const ExpectedTensor& part : parts) {
+    const size_t bytes = static_cast<size_t>(part.shape[0]) * row_bytes;
+    TensorView view{part.name, tensor.dtype, part.shape, tensor.data.subspan(offset, bytes)};
+    const auto place =
+        std::lower_bound(tensors_.begin(), tensors_.end(), view.name,
+                         [](const TensorView& t, const std::string& n) { return t.name < n; });
+    tensors_.insert(place, std::move(view));
+    offset += bytes;
+  }
+}
+
 void SafetensorsShards::Release(const TensorView& tensor) const {
   for (const SafetensorsFile& file : files_) {
     if (file.Holds(tensor)) file.file().Release(tensor.data);

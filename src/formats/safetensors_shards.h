@@ -29,6 +29,11 @@ class SafetensorsShards {
   // All tensors, sorted by name. They borrow from the mapped files.
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(std::string_view name) const;  // nullptr if absent
+  // Puts in the place of a tensor [rows, ...] its parts, whose first dimensions are `rows` and
+  // whose other dimensions are the tensor's. Throws Error{kGeneral} beginning with `where` unless
+  // it is there and has that many rows.
+  void Split(std::string_view name, std::span<const ExpectedTensor> parts,
+             const std::string& where);
   // The tensor's pages may leave memory; the view stays valid.
   void Release(const TensorView& tensor) const;
 

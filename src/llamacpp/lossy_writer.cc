@@ -33,6 +33,7 @@ struct PlannedTensor {
 // Queries and keys: by Hugging Face name, how many heads their rows make.
 std::map<std::string, int64_t> RotatedHeads(const ModelConfig& config) {
   std::map<std::string, int64_t> heads;
+  if (config.gguf_architecture != "llama") return heads;  // the others turn as Hugging Face's do
   for (const LinearSpec& linear : BlockLinears(config)) {
     const bool query = linear.projection == Projection::kQ;
     if (!query && linear.projection != Projection::kK) continue;
@@ -212,6 +213,7 @@ std::string CanonicalFileType(const std::string& name) { return FindGgufFileType
 
 uint64_t PlannedGgufLossyBytes(const ModelFiles& files, const ModelConfig& config,
                                const LossyOptions& options, const std::string& where) {
+  ExpectRunsInLlamaCpp(config);
   const GgufFileType& file_type = FindGgufFileType(options.file_type);
   return PlannedGgufBytes(where + ".gguf", FileKeys({where, "", 0}, files, config, options, where),
                           TableOf(PlanTensors(config, file_type)),
@@ -221,6 +223,7 @@ uint64_t PlannedGgufLossyBytes(const ModelFiles& files, const ModelConfig& confi
 LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::path& path,
                            const LossyOptions& options, const ConvertProgress& progress) {
   const ModelConfig& config = file.config();
+  ExpectRunsInLlamaCpp(config);
   const std::vector<PlannedTensor> plan = PlanTensors(config, FindGgufFileType(options.file_type));
   const LittleBitMetadata& metadata = file.metadata();
   GgufWriter writer(
@@ -235,6 +238,8 @@ LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::pat
     std::vector<float> values =
         section == nullptr ? RopeFrequencyFactors(config) : SectionValues(*section);
     CheckFinite(values, planned.tensor.name);
+    const bool is_norm = planned.source.ends_with("norm.weight");
+    for (float& value : values) value += is_norm ? static_cast<float>(config.norm_offset) : 0;
     if (planned.rotated_heads > 0) {
       values = InterleaveHeads(values, planned.rotated_heads, config.head_dim);
     }

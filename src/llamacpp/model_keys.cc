@@ -12,12 +12,30 @@
 namespace llmq {
 namespace {
 
-std::string Prefixed(const char* key) { return fmt::format("llama.{}", key); }
+constexpr const char* kRead = "llama";  // the architecture of dense files that are read
 
-void AppendRopeKeys(const RopeConfig& rope, std::vector<GgufKey>& keys) {
-  const auto add = [&](const char* key, GgufValue value) {
-    keys.push_back({Prefixed(key), std::move(value)});
-  };
+std::string Prefixed(const std::string& architecture, const char* key) {
+  return fmt::format("{}.{}", architecture, key);
+}
+
+// Puts the architecture's name before keys.
+class KeyList {
+ public:
+  explicit KeyList(std::string architecture) : architecture_(std::move(architecture)) {}
+  void Add(const char* key, GgufValue value) {
+    keys_.push_back({Prefixed(architecture_, key), std::move(value)});
+  }
+  void AddCount(const char* key, int64_t value) { Add(key, static_cast<uint32_t>(value)); }
+  void AddNumber(const char* key, double value) { Add(key, static_cast<float>(value)); }
+  std::vector<GgufKey> Take() { return std::move(keys_); }
+
+ private:
+  std::string architecture_;
+  std::vector<GgufKey> keys_;
+};
+
+void AddRopeKeys(const RopeConfig& rope, KeyList& keys) {
+  const auto add = [&](const char* key, GgufValue value) { keys.Add(key, std::move(value)); };
   add("rope.freq_base", static_cast<float>(rope.theta));
   if (rope.scaling == RopeScalingKind::kLinear) {
     add("rope.scaling.type", std::string("linear"));
@@ -40,22 +58,22 @@ class KeyReader {
   explicit KeyReader(const GgufFile& file) : file_(file) {}
 
   int64_t Int(const char* key, std::optional<int64_t> fallback = {}) const {
-    if (const auto* value = file_.Get<uint32_t>(Prefixed(key))) return *value;
+    if (const auto* value = file_.Get<uint32_t>(Prefixed(kRead, key))) return *value;
     if (!fallback) Fail(key, "expected this key, found none");
     return *fallback;
   }
   double Number(const char* key, std::optional<double> fallback = {}) const {
-    if (const auto* value = file_.Get<float>(Prefixed(key))) return *value;
+    if (const auto* value = file_.Get<float>(Prefixed(kRead, key))) return *value;
     if (!fallback) Fail(key, "expected this key, found none");
     return *fallback;
   }
   std::string Text(const char* key, const char* fallback) const {
-    const auto* value = file_.Get<std::string>(Prefixed(key));
+    const auto* value = file_.Get<std::string>(Prefixed(kRead, key));
     return value == nullptr ? fallback : *value;
   }
   [[noreturn]] void Fail(const char* key, const std::string& what) const {
     throw Error(ErrorCode::kGeneral,
-                fmt::format("{}: {}: {}", file_.path().string(), Prefixed(key), what),
+                fmt::format("{}: {}: {}", file_.path().string(), Prefixed(kRead, key), what),
                 "The file does not hold a model that this program can run");
   }
 
@@ -92,6 +110,11 @@ Json RopeScalingJson(const KeyReader& keys) {
           {"attention_factor", own * keys.Number("rope.scaling.attn_factor", 1.0)}};
 }
 
+// Gemma 2 and 3; which of their layers slide is llama.cpp's rule.
+bool HasWindowKey(const ModelConfig& config) {
+  return config.sandwich_norms && config.sliding_window > 0;
+}
+
 Json TokenIdJson(const GgufFile& file, const char* key) {
   const auto* id = file.Get<uint32_t>(key);
   return id == nullptr ? Json() : Json(*id);
@@ -106,33 +129,53 @@ int64_t VocabSize(const GgufFile& file, const KeyReader& keys) {
 }  // namespace
 
 std::vector<GgufKey> ModelKeys(const ModelConfig& config) {
-  std::vector<GgufKey> keys;
-  const auto add = [&](const char* key, GgufValue value) {
-    keys.push_back({Prefixed(key), std::move(value)});
+  KeyList keys(config.gguf_architecture);
+  keys.AddCount("block_count", config.num_layers);
+  keys.AddCount("context_length", config.max_position);
+  keys.AddCount("embedding_length", config.hidden_size);
+  keys.AddCount("feed_forward_length", config.intermediate_size);
+  keys.AddCount("attention.head_count", config.num_heads);
+  keys.AddCount("attention.head_count_kv", config.num_kv_heads);
+  keys.AddCount("attention.key_length", config.head_dim);
+  keys.AddCount("attention.value_length", config.head_dim);
+  keys.AddNumber("attention.layer_norm_rms_epsilon", config.rms_norm_eps);
+  keys.AddCount("rope.dimension_count", config.rope.dim);
+  AddRopeKeys(config.rope, keys);
+  if (HasWindowKey(config)) keys.AddCount("attention.sliding_window", config.sliding_window);
+  if (config.attention_softcap > 0) {
+    keys.AddNumber("attn_logit_softcapping", config.attention_softcap);
+  }
+  if (config.logit_softcap > 0) keys.AddNumber("final_logit_softcapping", config.logit_softcap);
+  keys.AddCount("vocab_size", config.vocab_size);
+  return keys.Take();
+}
+
+void ExpectRunsInLlamaCpp(const ModelConfig& config) {
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorCode::kUnsupportedConversion, fmt::format("{}: {}", config.architecture, what),
+                "Use the .littlebit file, or --format gguf-ext to keep the factors in GGUF");
   };
-  const auto count = [](int64_t value) { return static_cast<uint32_t>(value); };
-  add("block_count", count(config.num_layers));
-  add("context_length", count(config.max_position));
-  add("embedding_length", count(config.hidden_size));
-  add("feed_forward_length", count(config.intermediate_size));
-  add("attention.head_count", count(config.num_heads));
-  add("attention.head_count_kv", count(config.num_kv_heads));
-  add("attention.key_length", count(config.head_dim));
-  add("attention.value_length", count(config.head_dim));
-  add("attention.layer_norm_rms_epsilon", static_cast<float>(config.rms_norm_eps));
-  add("rope.dimension_count", count(config.head_dim));
-  AppendRopeKeys(config.rope, keys);
-  add("vocab_size", count(config.vocab_size));
-  return keys;
+  if (config.fused_projections) {
+    fail(
+        "expected a family whose projections llama.cpp reads one by one, found one that it reads "
+        "fused");
+  }
+  const double usual = 1 / std::sqrt(static_cast<double>(config.head_dim));
+  if (std::abs(config.AttentionScale() / usual - 1) > 1e-6) {
+    fail(
+        "\"query_pre_attn_scalar\": expected head_dim, as llama.cpp takes it, found another "
+        "number");
+  }
 }
 
 std::vector<std::string> LossesOfModelKeys(const ModelConfig& config) {
   std::vector<std::string> losses;
-  if (config.sliding_window > 0 && config.sliding_window < config.max_position) {
+  const bool slides = config.sliding_window > 0 && config.sliding_window < config.max_position;
+  if (slides && !HasWindowKey(config)) {
     losses.push_back(fmt::format(
-        "llama.cpp's llama models have no sliding window: texts of more than {} tokens are read "
+        "llama.cpp's {} models have no sliding window: texts of more than {} tokens are read "
         "with full attention",
-        config.sliding_window));
+        config.gguf_architecture, config.sliding_window));
   }
   if (config.rope.scaling == RopeScalingKind::kDynamic) {
     losses.push_back(fmt::format(
@@ -147,10 +190,10 @@ std::vector<std::string> LossesOfModelKeys(const ModelConfig& config) {
 
 std::vector<float> RopeFrequencyFactors(const ModelConfig& config) {
   if (config.rope.scaling != RopeScalingKind::kLlama3) return config.rope.frequency_factors;
-  ModelConfig plain = config;
-  plain.rope.scaling = RopeScalingKind::kNone;
+  RopeConfig plain = config.rope;
+  plain.scaling = RopeScalingKind::kNone;
   std::vector<float> factors = ComputeRopeFrequencies(plain, 0).inverse;
-  const std::vector<float> scaled = ComputeRopeFrequencies(config, 0).inverse;
+  const std::vector<float> scaled = ComputeRopeFrequencies(config.rope, 0).inverse;
   for (size_t i = 0; i < factors.size(); ++i) factors[i] /= scaled[i];
   return factors;
 }

@@ -1,7 +1,7 @@
 // The numbers of a model, as llama.cpp's keys and back.
 //
 // Before this: core/model_config (writing), gguf (reading). After this: llamacpp/lossy_writer,
-// llamacpp/gguf_model. Source: llama.cpp's keys of the architecture "llama".
+// llamacpp/gguf_model. Source: llama.cpp's keys of its architectures; only "llama" is read back.
 #ifndef LLMQ_LLAMACPP_MODEL_KEYS_H_
 #define LLMQ_LLAMACPP_MODEL_KEYS_H_
 
@@ -13,12 +13,14 @@
 
 namespace llmq {
 
-// llama.* keys.
+// Keys of the model's architecture: llama.*, qwen2.*, ...
 std::vector<GgufKey> ModelKeys(const ModelConfig& config);
-// What a "llama" file cannot say of this model, a sentence each; empty for most.
+// What a file cannot say of this model, a sentence each; empty for most.
 std::vector<std::string> LossesOfModelKeys(const ModelConfig& config);
+// Throws Error{kUnsupportedConversion} for a model that llama.cpp would run as another one.
+void ExpectRunsInLlamaCpp(const ModelConfig& config);
 
-// [head_dim / 2] f32 divisors of the rotary frequencies, the tensor rope_freqs.weight; empty if the
+// [dim / 2] f32 divisors of the rotary frequencies, the tensor rope_freqs.weight; empty if the
 // model needs none.
 std::vector<float> RopeFrequencyFactors(const ModelConfig& config);
 

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "llmq/error.h"
+#include "runtime/layers.h"
 #include "runtime/parallel.h"
 
 namespace llmq {
@@ -86,7 +87,7 @@ void Attention::RunHead(const KvCache& cache, int64_t layer, int64_t position, i
                         const float* q, float* scores, float* out) const {
   const int64_t head_dim = config_.head_dim;
   const int64_t kv_head = head / (config_.num_heads / config_.num_kv_heads);
-  const int64_t window = config_.sliding_window;
+  const int64_t window = config_.WindowOf(layer);
   const int64_t first = window > 0 ? std::max<int64_t>(0, position + 1 - window) : 0;
   const int64_t count = position + 1 - first;
   const float* keys = cache.keys(layer, kv_head) + first * head_dim;      // [count, head_dim]
@@ -95,8 +96,9 @@ void Attention::RunHead(const KvCache& cache, int64_t layer, int64_t position, i
   // [count, head_dim] . [head_dim] -> [count]
   const int f32 = static_cast<int>(DenseType::kF32);
   kernels_.dense_dot[f32](reinterpret_cast<const std::byte*>(keys), head_dim, q, 0, count, scores);
-  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+  const auto scale = static_cast<float>(config_.AttentionScale());
   for (int64_t i = 0; i < count; ++i) scores[i] *= scale;
+  if (config_.attention_softcap > 0) SoftCap(config_.attention_softcap, scores, count);
   Softmax(scores, count);
   kernels_.weighted_sum(values, scores, count, head_dim, out);
 }

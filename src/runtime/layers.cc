@@ -3,6 +3,14 @@
 #include <cmath>
 
 namespace llmq {
+namespace {
+
+float GeluTanh(float x) {
+  constexpr float kRoot = 0.7978845608028654f;  // sqrt(2 / pi)
+  return 0.5f * x * (1.0f + std::tanh(kRoot * (x + 0.044715f * x * x * x)));
+}
+
+}  // namespace
 
 void RmsNorm(ThreadPool& pool, const float* x, const std::vector<float>& weight, double eps,
              int64_t tokens, float* out) {
@@ -18,11 +26,21 @@ void RmsNorm(ThreadPool& pool, const float* x, const std::vector<float>& weight,
   });
 }
 
-void SwiGlu(ThreadPool& pool, float* gate, const float* up, int64_t tokens, int64_t n) {
+void GatedUnit(ThreadPool& pool, Activation activation, float* gate, const float* up,
+               int64_t tokens, int64_t n) {
   pool.ParallelFor(tokens, 1, [&](int64_t begin, int64_t end) {
+    if (activation == Activation::kGeluTanh) {
+      for (int64_t i = begin * n; i < end * n; ++i) gate[i] = GeluTanh(gate[i]) * up[i];
+      return;
+    }
     for (int64_t i = begin * n; i < end * n; ++i)
       gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
   });
+}
+
+void SoftCap(double cap, float* x, int64_t n) {
+  const auto c = static_cast<float>(cap);
+  for (int64_t i = 0; i < n; ++i) x[i] = c * std::tanh(x[i] / c);
 }
 
 void AddInPlace(float* x, const float* y, int64_t n) {
@@ -42,13 +60,14 @@ void RopeTable::Fill(const RopeFrequencies& frequencies, int64_t first, int64_t 
   }
 }
 
-void RopeTable::Apply(bool interleaved, int64_t tokens, int64_t heads, float* x) const {
+void RopeTable::Apply(bool interleaved, int64_t tokens, int64_t heads, int64_t head_dim,
+                      float* x) const {
   const int64_t stride = interleaved ? 2 : 1;        // from one pair to the next
   const int64_t distance = interleaved ? 1 : half_;  // from a pair's first to its second
   for (int64_t t = 0; t < tokens; ++t) {
     const float* cos = cos_.data() + t * half_;
     const float* sin = sin_.data() + t * half_;
-    for (int64_t h = 0; h < heads; ++h, x += 2 * half_) {
+    for (int64_t h = 0; h < heads; ++h, x += head_dim) {
       for (int64_t i = 0; i < half_; ++i) {
         float& first = x[i * stride];
         float& second = x[i * stride + distance];

@@ -17,8 +17,12 @@ namespace llmq {
 void RmsNorm(ThreadPool& pool, const float* x, const std::vector<float>& weight, double eps,
              int64_t tokens, float* out);
 
-// gate[i] = silu(gate[i]) * up[i]. gate, up [T, n] f32.
-void SwiGlu(ThreadPool& pool, float* gate, const float* up, int64_t tokens, int64_t n);
+// gate[i] = activation(gate[i]) * up[i]. gate, up [T, n] f32.
+void GatedUnit(ThreadPool& pool, Activation activation, float* gate, const float* up,
+               int64_t tokens, int64_t n);
+
+// x[i] = cap * tanh(x[i] / cap) for n floats.
+void SoftCap(double cap, float* x, int64_t n);
 
 // x[i] += y[i] for n floats.
 void AddInPlace(float* x, const float* y, int64_t n);
@@ -28,14 +32,14 @@ class RopeTable {
  public:
   // Positions [first, first + tokens).
   void Fill(const RopeFrequencies& frequencies, int64_t first, int64_t tokens);
-  // Rotates x [T, heads, head_dim] f32 in place: pairs (i, i + head_dim / 2), or (2i, 2i + 1) if
-  // `interleaved`.
-  void Apply(bool interleaved, int64_t tokens, int64_t heads, float* x) const;
+  // Rotates the first values of each head of x [T, heads, head_dim] f32 in place, as many as turn
+  // (dim): pairs (i, i + dim / 2), or (2i, 2i + 1) if `interleaved`.
+  void Apply(bool interleaved, int64_t tokens, int64_t heads, int64_t head_dim, float* x) const;
 
  private:
   int64_t half_ = 0;
-  std::vector<float> cos_;  // [T, head_dim / 2]
-  std::vector<float> sin_;  // [T, head_dim / 2]
+  std::vector<float> cos_;  // [T, dim / 2]
+  std::vector<float> sin_;  // [T, dim / 2]
 };
 
 }  // namespace llmq

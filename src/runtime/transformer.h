@@ -37,6 +37,10 @@ class Transformer {
  private:
   void RunAttention(int64_t layer, int64_t position);
   void RunMlp(const LayerWeights& layer);
+  // By position: x [T, heads, head_dim] of a layer's queries or keys.
+  void Turn(int64_t layer, int64_t heads, float* x) const;
+  // What a part of a block makes, normalised if the model does, goes onto the residual stream.
+  void AddUpdate(const std::vector<float>& norm);
 
   const ModelWeights& weights_;
   const ModelConfig& config_;
@@ -46,7 +50,9 @@ class Transformer {
   Attention attention_;
   RopeFrequencies frequencies_;
   RopeTable rope_;
-  int64_t tokens_ = 0;  // T of the last Forward
+  RopeFrequencies sliding_frequencies_;
+  RopeTable sliding_rope_;  // of layers with a window, if they turn by themselves
+  int64_t tokens_ = 0;      // T of the last Forward
   // All [T, ...] f32 of the last Forward.
   std::vector<float> hidden_;    // [T, hidden], the residual stream
   std::vector<float> normed_;    // [T, hidden]

@@ -56,11 +56,10 @@ ModelWeights::ModelWeights(const std::filesystem::path& path) : path_(path) {
   }
   if (!config_.tie_word_embeddings)
     head_ = Matrix(kHeadName, config_.vocab_size, config_.hidden_size);
-  final_norm_ = Vector(kFinalNormName, config_.hidden_size);
+  final_norm_ = Norm(kFinalNormName, config_.hidden_size);
   layers_.resize(static_cast<size_t>(config_.num_layers));
-  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
-    layers_[layer].input_norm = Vector(InputNormName(layer), config_.hidden_size);
-    layers_[layer].post_attention_norm = Vector(PostAttentionNormName(layer), config_.hidden_size);
+  for (const NormSpec& spec : BlockNorms(config_)) {
+    layers_[spec.layer].norms[static_cast<int>(spec.norm)] = Norm(spec.name, spec.size);
   }
   for (const LinearSpec& spec : BlockLinears(config_)) {
     WeightMatrix matrix = Matrix(spec.name + ".weight", spec.d_out, spec.d_in);
@@ -138,6 +137,12 @@ std::vector<float> ModelWeights::Vector(const std::string& name, int64_t size) c
   const std::vector<int64_t> shape = {size};
   if (tensor->shape != shape) Fail(name, "shape " + ShapeText(shape), ShapeText(tensor->shape));
   return ToFloat(*tensor);
+}
+
+std::vector<float> ModelWeights::Norm(const std::string& name, int64_t size) const {
+  std::vector<float> norm = Vector(name, size);
+  for (float& weight : norm) weight += static_cast<float>(config_.norm_offset);
+  return norm;
 }
 
 void ModelWeights::Fail(const std::string& name, const std::string& expected,

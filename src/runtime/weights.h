@@ -45,12 +45,14 @@ struct WeightMatrix {
 };
 
 struct LayerWeights {
-  std::vector<float> input_norm;           // [hidden]
-  std::vector<float> post_attention_norm;  // [hidden]
+  std::vector<float> norms[kNumBlockNorms];  // [hidden], or [head_dim] over heads; empty: none
   WeightMatrix projections[kNumProjections];
 
   const WeightMatrix& operator[](Projection projection) const {
     return projections[static_cast<int>(projection)];
+  }
+  const std::vector<float>& operator[](BlockNorm norm) const {
+    return norms[static_cast<int>(norm)];
   }
 };
 
@@ -72,6 +74,7 @@ class ModelWeights {
   WeightMatrix Matrix(const std::string& name, int64_t d_out, int64_t d_in) const;
   WeightMatrix SectionMatrix(const LittleBitSection& section) const;
   std::vector<float> Vector(const std::string& name, int64_t size) const;
+  std::vector<float> Norm(const std::string& name, int64_t size) const;  // what it multiplies with
   std::optional<TensorView> FindDense(const std::string& name) const;
   [[noreturn]] void Fail(const std::string& name, const std::string& expected,
                          const std::string& found) const;

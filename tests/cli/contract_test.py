@@ -903,6 +903,25 @@ class Compress(ContractTest):
         info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", self.out / "hf-f32.littlebit"]).stdout)
         self.assertEqual(info["recipe"], "auto, init admm")
 
+    def test_every_family_goes_all_the_way(self):
+        self.need_compressor()
+        parity = HERE.parent / "golden" / "parity"
+        refused = ("gemma2", "gemma3", "phi3-partial", "phi3-longrope")  # by llama.cpp's rules: docs/architecture.md
+        for name in ("qwen2-bias", "qwen2-window", "qwen3-norms", "gemma", *refused):
+            with self.subTest(name):
+                self.assert_succeeds(self.compress(parity / name, "--rank", 8, "--train-tokens", 1024, "-n", "m",
+                                                   "--calibration-samples", 64))
+                file = self.out / "m.littlebit"
+                written = json.loads(self.assert_succeeds(
+                    ["--format", "json", "littlebit", "run", file, "-p", "Once", "-n", 5]).stdout)["text"]
+                self.assert_succeeds(["littlebit", "validate", parity / name, file])
+                self.assert_succeeds(["littlebit", "convert", file, "gguf-ext", "--force", "-o", self.out])
+                again = json.loads(self.assert_succeeds(
+                    ["--format", "json", "littlebit", "run", self.out / "m-ext.gguf", "-p", "Once", "-n", 5]).stdout)
+                self.assertEqual(again["text"], written)
+                lossy = run(["littlebit", "convert", file, "gguf-lossy", "--gguf-quant", "F32", "--force", "-o", self.out])
+                self.assertEqual(lossy.returncode, 8 if name in refused else 0, lossy.stderr)
+
     def test_manual_rank(self):
         self.need_compressor()
         result = json.loads(self.assert_succeeds(["--format", "json", *self.quick("--rank", "12", "--skip-validation")]).stdout)

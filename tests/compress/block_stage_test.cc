@@ -30,7 +30,7 @@ class BlockTrainerTest : public ::testing::Test {
   BlockTrainerTest() : workers_(2) {
     testing::WriteTinyCheckpoint(directory_ / "model", testing::TinyModelOptions());
     const Checkpoint checkpoint(directory_ / "model");
-    config_ = OneBlockConfig(checkpoint.config());
+    config_ = OneBlockConfig(checkpoint.config(), 1);
     weights_ = LoadBlockWeights(checkpoint, 1, at::kCPU);
     model_.emplace(config_, kLength, at::kCPU);
     at::manual_seed(3);

@@ -73,9 +73,64 @@ TEST(ModelConfigTest, MistralDefaultsDifferFromLlama) {
   EXPECT_EQ(absent.num_kv_heads, 8);
   EXPECT_EQ(Parse("{" + mistral + R"(, "sliding_window": null})").sliding_window, 0);
   EXPECT_EQ(Parse("{" + mistral + R"(, "sliding_window": 17})").sliding_window, 17);
-  EXPECT_FALSE(
-      Parse("{" + mistral + R"(, "attention_bias": true})").attention_bias);  // it has none
-  EXPECT_EQ(Parse(R"({"sliding_window": 17})").sliding_window, 0);            // Llama has none
+  EXPECT_FALSE(Parse("{" + mistral + R"(, "attention_bias": true})").qkv_bias);  // it has none
+  EXPECT_EQ(Parse(R"({"sliding_window": 17})").sliding_window, 0);               // Llama has none
+}
+
+// Defaults of transformers' configuration classes, and facts that config.json does not say.
+TEST(ModelConfigTest, FamiliesDiffer) {
+  const auto parse = [](const std::string& name, const std::string& more) {
+    return Parse(R"({"architectures": [")" + name + R"("], "num_key_value_heads": 2)" + more + "}");
+  };
+  const ModelConfig qwen2 = parse("Qwen2ForCausalLM", "");
+  EXPECT_TRUE(qwen2.qkv_bias);
+  EXPECT_FALSE(qwen2.o_bias || qwen2.mlp_bias || qwen2.qk_norm);
+  EXPECT_EQ(qwen2.sliding_window, 0);
+  const ModelConfig sliding =
+      parse("Qwen2ForCausalLM", R"(, "use_sliding_window": true, "max_window_layers": 1)");
+  EXPECT_EQ(sliding.WindowOf(0), 0);
+  EXPECT_EQ(sliding.WindowOf(1), 4096);
+  const ModelConfig qwen3 = parse("Qwen3ForCausalLM", "");
+  EXPECT_TRUE(qwen3.qk_norm);
+  EXPECT_EQ(qwen3.head_dim, 128);
+  EXPECT_EQ(BlockNorms(qwen3).size(), 8u);
+
+  const std::string gelu = R"(, "hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh")";
+  const ModelConfig gemma = parse("GemmaForCausalLM", gelu);
+  EXPECT_TRUE(gemma.tie_word_embeddings);
+  EXPECT_EQ(gemma.norm_offset, 1);
+  EXPECT_EQ(gemma.embedding_scale, 8);
+  const ModelConfig gemma2 = parse("Gemma2ForCausalLM", gelu + R"(, "query_pre_attn_scalar": 64)");
+  EXPECT_EQ(gemma2.AttentionScale(), 0.125);
+  EXPECT_EQ(gemma2.WindowOf(0), 4096);
+  EXPECT_EQ(gemma2.WindowOf(1), 0);
+  const ModelConfig gemma3 =
+      parse("Gemma3ForCausalLM", gelu + R"(, "num_hidden_layers": 7, "rope_theta": 1e6,
+                 "rope_scaling": {"rope_type": "linear", "factor": 8})");
+  EXPECT_EQ(gemma3.WindowOf(4), 4096);
+  EXPECT_EQ(gemma3.WindowOf(5), 0);
+  EXPECT_EQ(gemma3.rope.factor, 8);
+  EXPECT_EQ(gemma3.sliding_rope->theta, 10000);
+  EXPECT_EQ(gemma3.sliding_rope->scaling, RopeScalingKind::kNone);
+  EXPECT_EQ(BlockNorms(gemma3).size(), 7u * 6);
+
+  const ModelConfig phi3 = parse("Phi3ForCausalLM", R"(, "partial_rotary_factor": 0.75)");
+  EXPECT_EQ(phi3.rope.dim, 12);
+  ASSERT_EQ(FusedTensors(phi3).size(), 4u);
+  EXPECT_EQ(FusedTensors(phi3)[1].parts[1], "model.layers.0.mlp.up_proj.weight");
+}
+
+TEST(ModelConfigTest, LayerTypesSayWhichLayersSlide) {
+  const char* gemma2 = R"("architectures": ["Gemma2ForCausalLM"], "hidden_act": "gelu", )";
+  const auto parse = [&](const std::string& types) {
+    return Parse("{" + std::string(gemma2) + R"("layer_types": )" + types + "}");
+  };
+  const ModelConfig config = parse(R"(["full_attention", "sliding_attention"])");
+  EXPECT_EQ(config.WindowOf(0), 0);
+  EXPECT_EQ(config.WindowOf(1), 4096);
+  EXPECT_THROW((void)parse(R"(["full_attention"])"), Error);
+  EXPECT_THROW((void)parse(R"(["full_attention", "chunked_attention"])"), Error);
+  EXPECT_THROW((void)parse("17"), Error);
 }
 
 TEST(ModelConfigTest, HeadDimMayDifferFromHiddenOverHeads) {
@@ -190,7 +245,7 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{R"({"rope_theta": 0})", "\"rope_theta\""},
         Lie{R"({"rope_theta": 1})", "\"rope_theta\""},
         Lie{R"({"rope_scaling": "linear"})", "expected an object"},
-        Lie{R"({"rope_scaling": {"type": "longrope", "factor": 2}})", "found \"longrope\""},
+        Lie{R"({"rope_scaling": {"type": "longrope", "factor": 2}})", "short_factor"},
         Lie{R"({"rope_scaling": {"type": "linear"}})",
             "\"factor\": expected a number, found nothing"},
         Lie{R"({"rope_scaling": {"type": "linear", "factor": 0}})", "\"factor\""},
@@ -236,29 +291,32 @@ void ExpectNear(const RopeFrequencies& found, const RopeFrequencies& expected) {
   EXPECT_NEAR(found.attention_factor, expected.attention_factor, 2e-7f);
 }
 
+RopeFrequencies Frequencies(const ModelConfig& config, int64_t sequence_length) {
+  return ComputeRopeFrequencies(config.rope, sequence_length);
+}
+
 TEST(RopeTest, Plain) {
-  ExpectNear(ComputeRopeFrequencies(Parse("{}"), 1), kPlain);
-  ExpectNear(ComputeRopeFrequencies(Parse(R"({"rope_scaling": {"rope_type": "default"}})"), 1),
-             kPlain);
-  ExpectNear(ComputeRopeFrequencies(Parse(R"({"rope_theta": 500000.0, "head_dim": 24})"), 1),
+  ExpectNear(Frequencies(Parse("{}"), 1), kPlain);
+  ExpectNear(Frequencies(Parse(R"({"rope_scaling": {"rope_type": "default"}})"), 1), kPlain);
+  ExpectNear(Frequencies(Parse(R"({"rope_theta": 500000.0, "head_dim": 24})"), 1),
              kPlainLargeTheta);
-  ExpectNear(ComputeRopeFrequencies(
-                 Parse(R"({"rope_parameters": {"rope_type": "default", "rope_theta": 500000.0},
+  ExpectNear(
+      Frequencies(Parse(R"({"rope_parameters": {"rope_type": "default", "rope_theta": 500000.0},
                            "head_dim": 24})"),
-                 1),
-             kPlainLargeTheta);
+                  1),
+      kPlainLargeTheta);
 }
 
 TEST(RopeTest, Linear) {
   const ModelConfig config = Parse(R"({"rope_scaling": {"type": "linear", "factor": 3.0}})");
-  ExpectNear(ComputeRopeFrequencies(config, 1), kLinear);
+  ExpectNear(Frequencies(config, 1), kLinear);
 }
 
 TEST(RopeTest, DynamicChangesOnlyPastTheTrainedLength) {
   const ModelConfig config = Parse(R"({"rope_scaling": {"type": "dynamic", "factor": 2.0}})");
-  ExpectNear(ComputeRopeFrequencies(config, 100), kDynamicShort);
-  ExpectNear(ComputeRopeFrequencies(config, 2048), kDynamicShort);
-  ExpectNear(ComputeRopeFrequencies(config, 5000), kDynamicLong);
+  ExpectNear(Frequencies(config, 100), kDynamicShort);
+  ExpectNear(Frequencies(config, 2048), kDynamicShort);
+  ExpectNear(Frequencies(config, 5000), kDynamicLong);
 }
 
 TEST(RopeTest, Llama3) {
@@ -266,25 +324,25 @@ TEST(RopeTest, Llama3) {
       Parse(R"({"max_position_embeddings": 131072, "rope_theta": 500000.0, "head_dim": 32,
       "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                        "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})");
-  ExpectNear(ComputeRopeFrequencies(config, 1), kLlama3);
+  ExpectNear(Frequencies(config, 1), kLlama3);
 }
 
 TEST(RopeTest, Yarn) {
   const char* const common =
       R"({"max_position_embeddings": 32768, "head_dim": 32, "rope_parameters":
       {"rope_theta": 10000.0, "rope_type": "yarn", )";
-  ExpectNear(ComputeRopeFrequencies(Parse(std::string(common) + R"("factor": 4.0,
+  ExpectNear(Frequencies(Parse(std::string(common) + R"("factor": 4.0,
                  "original_max_position_embeddings": 8192}})"),
-                                    1),
+                         1),
              kYarn);
   // Without a factor it is the ratio of the lengths.
-  ExpectNear(ComputeRopeFrequencies(
-                 Parse(std::string(common) + R"("original_max_position_embeddings": 8192}})"), 1),
-             kYarn);
-  ExpectNear(ComputeRopeFrequencies(Parse(std::string(common) + R"("factor": 4.0,
+  ExpectNear(
+      Frequencies(Parse(std::string(common) + R"("original_max_position_embeddings": 8192}})"), 1),
+      kYarn);
+  ExpectNear(Frequencies(Parse(std::string(common) + R"("factor": 4.0,
                  "original_max_position_embeddings": 4096, "beta_fast": 24.0, "beta_slow": 2.0,
                  "mscale": 0.7, "mscale_all_dim": 1.2, "truncate": false}})"),
-                                    1),
+                         1),
              kYarnAll);
 }
 

@@ -129,6 +129,32 @@ class Stories19m(LlamaCpp):
 del LlamaCpp  # only the two models are tests
 
 
+class Families(unittest.TestCase):
+    """Tiny random models of every family that llama.cpp knows: the same greedy text."""
+
+    # What llama.cpp takes for granted and the golden models do otherwise.
+    CHANGES = {"gemma2": {"query_pre_attn_scalar": 16}, "gemma3": {"query_pre_attn_scalar": 16, "sliding_window_pattern": 6}}
+
+    def test_writes_the_same_text(self):
+        parity = os.path.join(os.path.dirname(OPTIONS.models.rstrip("/")), "tests", "golden", "parity")
+        for name in ("qwen2-bias", "qwen3-norms", "gemma", "gemma2", "gemma3"):
+            with self.subTest(name), tempfile.TemporaryDirectory() as work:
+                model = shutil.copytree(os.path.join(parity, name), os.path.join(work, "model"))
+                path = os.path.join(model, "config.json")
+                with open(path, encoding="utf-8") as file:
+                    config = json.load(file) | self.CHANGES.get(name, {})
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump(config, file)
+                littlebit = os.path.join(work, "m.littlebit")
+                run(OPTIONS.make_littlebit, model, littlebit, 0)
+                run(OPTIONS.tool, "littlebit", "convert", littlebit, "gguf-lossy", "--gguf-quant", "F32", "-o", work)
+                ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", PROMPTS[0],
+                                      "-n", 40).stdout)["text"]
+                theirs = run(find("llama-completion"), "-m", os.path.join(work, "m-lossy-F32.gguf"), "-p", PROMPTS[0],
+                             "-n", 40, "-no-cnv", "--seed", 1, "-t", 2, "--temp", 0, "--fit", "off").stdout
+                self.assertEqual((PROMPTS[0] + ours).strip(), theirs.replace("[end of text]", "").strip())
+
+
 @unittest.skipUnless(os.environ.get("LLM_QUANTIZE_TOKENIZERS_DIR"), "LLM_QUANTIZE_TOKENIZERS_DIR is not set")
 class Tokenizers(unittest.TestCase):
     """llama.cpp with our keys gives the ids of its own test vectors (tests/text shows that ours are the same)."""

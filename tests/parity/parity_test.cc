@@ -56,7 +56,7 @@ class ParityTest : public ::testing::TestWithParam<std::tuple<Case, Isa>> {
     EXPECT_EQ(logits.size(), tokens_.size() * model_->config().vocab_size);
     return logits;
   }
-  bool dynamic() const { return model_->config().rope.scaling == RopeScalingKind::kDynamic; }
+  bool dynamic() const { return DependsOnLength(model_->config().rope.scaling); }
 
   // Compares rows [first, first + count) of the golden logits with `found`.
   void ExpectRows(const std::vector<float>& golden, size_t first,
@@ -130,6 +130,14 @@ const Case kCases[] = {
     {"llama-yarn", ""},
     {"llama-dynamic", ""},
     {"mistral-window", ""},
+    {"qwen2-bias", ""},
+    {"qwen2-window", ""},
+    {"qwen3-norms", ""},
+    {"gemma", ""},
+    {"gemma2", ""},
+    {"gemma3", ""},
+    {"phi3-partial", ""},
+    {"phi3-longrope", ""},
 };
 INSTANTIATE_TEST_SUITE_P(Models, ParityTest,
                          ::testing::Combine(::testing::ValuesIn(kCases),

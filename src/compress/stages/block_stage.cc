@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "compress/calibrate/importance.h"
@@ -37,11 +38,9 @@ constexpr double kScaleRate = 0.3;  // to that of signs
 class BlockCompressor {
  public:
   explicit BlockCompressor(RunContext& run)
-      : run_(run),
-        config_(OneBlockConfig(run.checkpoint.config())),
-        linears_(BlockLinears(run.checkpoint.config())),
-        model_(config_, run.train.sequence_tokens, run.device.device) {
+      : run_(run), linears_(BlockLinears(run.checkpoint.config())) {
     run_.layers.resize(linears_.size());
+    Enter(0);
   }
 
   void Run() {
@@ -53,7 +52,7 @@ class BlockCompressor {
     int64_t missing = blocks - done;
     if (missing > 0) Embed();
     for (int64_t block = 0; missing > 0; ++block) {
-      block_ = block;
+      Enter(block);
       BlockWeights weights = LoadBlockWeights(run_.checkpoint, block, run_.device.device);
       Advance(targets_, weights);
       if (!loaded[static_cast<size_t>(block)]) {
@@ -68,6 +67,12 @@ class BlockCompressor {
   }
 
  private:
+  void Enter(int64_t block) {
+    block_ = block;
+    config_ = OneBlockConfig(run_.checkpoint.config(), block);
+    model_.emplace(config_, run_.train.sequence_tokens, run_.device.device);
+  }
+
   size_t First() const { return static_cast<size_t>(block_) * kNumProjections; }
 
   // ---- Activations ----
@@ -90,8 +95,9 @@ class BlockCompressor {
     const at::Tensor tokens =
         DataLoader(run_.tokens, length, count, run_.options.seed).Batch(0);  // [N, T]
     for (int64_t i = 0; i < count; ++i) {
-      inputs_.push_back(Kept(at::embedding(stored, tokens.narrow(0, i, 1))));
-      targets_.push_back(Kept(at::embedding(original, tokens.narrow(0, i, 1))));
+      const at::Tensor sequence = tokens.narrow(0, i, 1);
+      inputs_.push_back(Kept(model_->Embed({.embedding = stored}, sequence)));
+      targets_.push_back(Kept(model_->Embed({.embedding = original}, sequence)));
     }
   }
 
@@ -101,7 +107,7 @@ class BlockCompressor {
     run_.workers.Run(static_cast<int64_t>(activations.size()), [&](int64_t i) {
       const at::NoGradGuard no_grad;
       at::Tensor& x = activations[static_cast<size_t>(i)];
-      x = Kept(model_.Block(0, frame, linears, x.to(run_.device.device, at::kFloat)));
+      x = Kept(model_->Block(0, frame, linears, x.to(run_.device.device, at::kFloat)));
     });
   }
 
@@ -128,8 +134,10 @@ class BlockCompressor {
       block.biases.push_back(linears_[i].has_bias ? frame(linears_[i].name + ".bias")
                                                   : at::Tensor());
     }
-    block.input_norm = frame(InputNormName(block_));
-    block.post_norm = frame(PostAttentionNormName(block_));
+    block.norms.resize(kNumBlockNorms);
+    for (const NormSpec& spec : Norms()) {
+      block.norms[static_cast<size_t>(spec.norm)] = frame(spec.name);
+    }
     return block;
   }
 
@@ -137,7 +145,7 @@ class BlockCompressor {
 
   void Compress(BlockWeights& weights) {
     const Stopwatch watch;
-    const BlockTrainer trainer(model_, inputs_, targets_, run_.device.device, run_.workers);
+    const BlockTrainer trainer(*model_, inputs_, targets_, run_.device.device, run_.workers);
     std::vector<bool> fixed(kNumProjections, false);
     for (const Group& group : kGroups) {
       if (run_.train.absorption) Absorb(trainer, weights, fixed);
@@ -187,7 +195,7 @@ class BlockCompressor {
       const at::NoGradGuard no_grad;
       const auto at = static_cast<size_t>(i);
       const WatchedLinears linears(dense, 0);
-      (void)model_.Block(0, frame, linears, inputs_[at].to(run_.device.device, at::kFloat));
+      (void)model_->Block(0, frame, linears, inputs_[at].to(run_.device.device, at::kFloat));
       for (const at::Tensor& input : linears.inputs()) sums[at].push_back(SumOfSquares(input));
     });
     const int64_t tokens = static_cast<int64_t>(inputs_.size()) * run_.train.sequence_tokens;
@@ -256,11 +264,16 @@ class BlockCompressor {
 
   // ---- Checkpoints ----
 
+  std::vector<NormSpec> Norms() const {
+    std::vector<NormSpec> norms = BlockNorms(run_.checkpoint.config());
+    std::erase_if(norms, [&](const NormSpec& spec) { return spec.layer != block_; });
+    return norms;
+  }
+
   // Norms and biases of the block, with their sizes.
   std::vector<std::pair<std::string, int64_t>> FrameTensors() const {
-    std::vector<std::pair<std::string, int64_t>> tensors = {
-        {InputNormName(block_), config_.hidden_size},
-        {PostAttentionNormName(block_), config_.hidden_size}};
+    std::vector<std::pair<std::string, int64_t>> tensors;
+    for (const NormSpec& spec : Norms()) tensors.emplace_back(spec.name, spec.size);
     for (size_t i = First(); i < First() + kNumProjections; ++i) {
       if (linears_[i].has_bias) tensors.emplace_back(linears_[i].name + ".bias", linears_[i].d_out);
     }
@@ -314,11 +327,11 @@ class BlockCompressor {
   }
 
   RunContext& run_;
-  ModelConfig config_;               // of one block
-  std::vector<LinearSpec> linears_;  // of the whole model
-  TrainableModel model_;             // of one block
-  Activations inputs_;               // of block_: what the compressed blocks before it hand on
-  Activations targets_;              // what the original's block makes of what it gets
+  ModelConfig config_;                   // of one block
+  std::vector<LinearSpec> linears_;      // of the whole model
+  std::optional<TrainableModel> model_;  // of one block
+  Activations inputs_;                   // of block_: what the compressed blocks before it hand on
+  Activations targets_;                  // what the original's block makes of what it gets
   int64_t block_ = 0;
   double loss_ = 0;  // of the last block compressed
 };

@@ -36,9 +36,8 @@ FrameWeights FirstFrame(const RunContext& run, const FrameWeights& original) {
     const auto found = run.frame.find(name);
     if (found != run.frame.end()) tensor = found->second.to(device);
   };
-  for (size_t layer = 0; layer < frame.input_norms.size(); ++layer) {
-    replace(InputNormName(static_cast<int64_t>(layer)), frame.input_norms[layer]);
-    replace(PostAttentionNormName(static_cast<int64_t>(layer)), frame.post_norms[layer]);
+  for (const NormSpec& spec : BlockNorms(run.checkpoint.config())) {
+    replace(spec.name, frame.norms[NormIndex(spec.layer, spec.norm)]);
   }
   const std::vector<LinearSpec> linears = BlockLinears(run.checkpoint.config());
   for (size_t i = 0; i < linears.size(); ++i) replace(linears[i].name + ".bias", frame.biases[i]);

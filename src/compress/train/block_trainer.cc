@@ -24,8 +24,9 @@ void DenseBlock::VisitMoving(BlockWeights& weights, const Visit& visit) const {
     if (!fixed_[p]) visit(weights.matrices[p]);
     if (weights.biases[p].defined()) visit(weights.biases[p]);
   }
-  visit(weights.input_norm);
-  visit(weights.post_norm);
+  for (at::Tensor& norm : weights.norms) {
+    if (norm.defined()) visit(norm);
+  }
 }
 
 DenseBlock::DenseBlock(const BlockWeights& weights, const std::vector<bool>& fixed)

@@ -14,22 +14,27 @@ BlockWeights LoadBlockWeights(const Checkpoint& checkpoint, int64_t layer, at::D
     block.matrices.push_back(load(linear.name + ".weight"));
     block.biases.push_back(linear.has_bias ? load(linear.name + ".bias") : at::Tensor());
   }
-  block.input_norm = load(InputNormName(layer));
-  block.post_norm = load(PostAttentionNormName(layer));
+  block.norms.resize(kNumBlockNorms);
+  for (const NormSpec& spec : BlockNorms(checkpoint.config())) {
+    if (spec.layer != layer) continue;
+    block.norms[static_cast<size_t>(spec.norm)] = LoadNorm(checkpoint, spec.name, device);
+  }
   return block;
 }
 
-ModelConfig OneBlockConfig(const ModelConfig& config) {
+ModelConfig OneBlockConfig(const ModelConfig& config, int64_t layer) {
   ModelConfig one = config;
   one.num_layers = 1;
+  if (!config.full_attention.empty()) {
+    one.full_attention = {config.full_attention[static_cast<size_t>(layer)]};
+  }
   return one;
 }
 
 FrameWeights OneBlockFrame(const BlockWeights& block) {
   FrameWeights frame;
-  frame.final_norm = at::ones({1}, block.input_norm.options());
-  frame.input_norms = {block.input_norm};
-  frame.post_norms = {block.post_norm};
+  frame.final_norm = at::ones({1}, block.matrices.front().options());
+  frame.norms = block.norms;
   frame.biases = block.biases;
   return frame;
 }

@@ -16,15 +16,14 @@ namespace llmq {
 struct BlockWeights {
   std::vector<at::Tensor> matrices;  // [d_out, d_in] per projection
   std::vector<at::Tensor> biases;    // [d_out] per projection, undefined where there is none
-  at::Tensor input_norm;             // [hidden]
-  at::Tensor post_norm;              // [hidden]
+  std::vector<at::Tensor> norms;     // by BlockNorm, undefined where there is none
 };
 
 // Throws Error{kFactorizationFailed} for weights that are not finite.
 BlockWeights LoadBlockWeights(const Checkpoint& checkpoint, int64_t layer, at::Device device);
 
-// The same model with one layer, whose index is 0.
-ModelConfig OneBlockConfig(const ModelConfig& config);
+// The same model with one layer, whose index is 0 and which does as that one does.
+ModelConfig OneBlockConfig(const ModelConfig& config, int64_t layer);
 // Its frame: norms and biases shared with `block`, no tables, a last norm that nobody uses.
 FrameWeights OneBlockFrame(const BlockWeights& block);
 

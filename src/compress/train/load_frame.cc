@@ -12,10 +12,11 @@ namespace {
 class Loader {
  public:
   Loader(const Checkpoint& checkpoint, at::Device device)
-      : checkpoint_(checkpoint), device_(device), linears_(BlockLinears(checkpoint.config())) {
-    const auto layers = static_cast<size_t>(checkpoint.config().num_layers);
-    frame_.input_norms.resize(layers);
-    frame_.post_norms.resize(layers);
+      : checkpoint_(checkpoint),
+        device_(device),
+        linears_(BlockLinears(checkpoint.config())),
+        norms_(BlockNorms(checkpoint.config())) {
+    frame_.norms.resize(NormIndex(checkpoint.config().num_layers, BlockNorm::kInput));
     frame_.biases.resize(linears_.size());
     weights_.resize(linears_.size());
   }
@@ -23,13 +24,15 @@ class Loader {
   void LoadTables() {
     frame_.embedding = Load(kEmbeddingName);
     frame_.head = checkpoint_.config().tie_word_embeddings ? frame_.embedding : Load(kHeadName);
-    frame_.final_norm = Load(kFinalNormName);
+    frame_.final_norm = LoadNorm(checkpoint_, kFinalNormName, device_);
   }
 
   void LoadNormsAndBiases(int64_t layer) {
+    for (const NormSpec& spec : norms_) {
+      if (spec.layer != layer) continue;
+      frame_.norms[NormIndex(layer, spec.norm)] = LoadNorm(checkpoint_, spec.name, device_);
+    }
     const auto at = static_cast<size_t>(layer);
-    frame_.input_norms[at] = Load(InputNormName(layer));
-    frame_.post_norms[at] = Load(PostAttentionNormName(layer));
     for (size_t i = at * kNumProjections; i < (at + 1) * kNumProjections; ++i) {
       if (linears_[i].has_bias) frame_.biases[i] = Load(linears_[i].name + ".bias");
     }
@@ -51,6 +54,7 @@ class Loader {
   const Checkpoint& checkpoint_;
   at::Device device_;
   std::vector<LinearSpec> linears_;
+  std::vector<NormSpec> norms_;
   FrameWeights frame_;
   std::vector<at::Tensor> weights_;
 };
@@ -63,6 +67,12 @@ at::Tensor LoadTensor(const Checkpoint& checkpoint, const std::string& name, at:
   at::Tensor tensor = ToTorch(view).to(device);
   checkpoint.Release(view);
   return tensor;
+}
+
+at::Tensor LoadNorm(const Checkpoint& checkpoint, const std::string& name, at::Device device) {
+  const at::Tensor weight = LoadTensor(checkpoint, name, device);
+  const double offset = checkpoint.config().norm_offset;
+  return offset == 0 ? weight : weight + offset;
 }
 
 Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device) {

@@ -14,6 +14,8 @@ namespace llmq {
 
 // A tensor as f32 on `device`.
 at::Tensor LoadTensor(const Checkpoint& checkpoint, const std::string& name, at::Device device);
+// A norm as it multiplies: with the family's offset.
+at::Tensor LoadNorm(const Checkpoint& checkpoint, const std::string& name, at::Device device);
 
 // Frame with the original embedding and head, and all dense linears, on `device`. All throw
 // Error{kFactorizationFailed} for weights that are not finite.

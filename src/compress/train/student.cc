@@ -58,9 +58,11 @@ void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at:
     has_bias_.push_back(linears[i].has_bias);
     if (linears[i].has_bias) Add(linears[i].name + ".bias", frame.biases[i], 1, device);
   }
-  for (size_t layer = 0; layer < frame.input_norms.size(); ++layer) {
-    Add(InputNormName(static_cast<int64_t>(layer)), frame.input_norms[layer], 1, device);
-    Add(PostAttentionNormName(static_cast<int64_t>(layer)), frame.post_norms[layer], 1, device);
+  has_norm_.resize(frame.norms.size());
+  for (const NormSpec& spec : BlockNorms(config)) {
+    const size_t index = NormIndex(spec.layer, spec.norm);
+    Add(spec.name, frame.norms[index], 1, device);
+    has_norm_[index] = true;
   }
   Add(kFinalNormName, frame.final_norm, 1, device);
 }
@@ -158,9 +160,8 @@ FrameWeights Student::Frame(const std::vector<at::Tensor>& leaves) const {
   for (const bool has_bias : has_bias_) {
     frame.biases.push_back(has_bias ? leaves[next++] : at::Tensor());
   }
-  while (next + 1 < leaves.size()) {
-    frame.input_norms.push_back(leaves[next++]);
-    frame.post_norms.push_back(leaves[next++]);
+  for (const bool has_norm : has_norm_) {
+    frame.norms.push_back(has_norm ? leaves[next++] : at::Tensor());
   }
   frame.final_norm = leaves[next];
   return frame;

@@ -70,7 +70,8 @@ class Student {
   FrameWeights frozen_;  // embedding and head only
   std::vector<Parameter> parameters_;
   std::vector<bool> has_bias_;        // per linear
-  size_t first_frame_parameter_ = 0;  // biases, then both norms of each block, then the final norm
+  std::vector<bool> has_norm_;        // by NormIndex
+  size_t first_frame_parameter_ = 0;  // biases, then the norms of each block, then the final norm
   size_t first_frame_leaf_ = 0;       // of the same
   std::vector<at::Tensor> leaves_;
   std::vector<at::Tensor> signs_;  // with kScales: of v, then u, per path of each linear

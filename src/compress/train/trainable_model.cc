@@ -1,5 +1,6 @@
 #include "compress/train/trainable_model.h"
 
+#include <limits>
 #include <optional>
 
 #include "compress/torch_bridge.h"
@@ -11,78 +12,127 @@ at::Tensor DenseLinears::Apply(size_t index, const at::Tensor& x) const {
   return at::linear(x, weights_[index]);  // [.., d_in] . [d_in, d_out] -> [.., d_out]
 }
 
-// One layer's linears, by projection.
-struct TrainableModel::Projections {
-  const FrameWeights& frame;
-  const LinearSet& linears;
-  size_t first;  // index of the block's Q
+// One layer's linears, by projection, and its norms.
+class TrainableModel::BlockParts {
+ public:
+  BlockParts(int64_t layer, const FrameWeights& frame, const LinearSet& linears)
+      : layer_(layer), frame_(frame), linears_(linears) {}
 
   at::Tensor Apply(Projection projection, const at::Tensor& x) const {
-    const size_t index = first + static_cast<size_t>(projection);
-    const at::Tensor y = linears.Apply(index, x);
-    return frame.biases[index].defined() ? y + frame.biases[index] : y;
+    const size_t index =
+        static_cast<size_t>(layer_) * kNumProjections + static_cast<size_t>(projection);
+    const at::Tensor y = linears_.Apply(index, x);
+    return frame_.biases[index].defined() ? y + frame_.biases[index] : y;
   }
+  const at::Tensor& norm(BlockNorm norm) const { return frame_.norms[NormIndex(layer_, norm)]; }
+
+ private:
+  int64_t layer_;
+  const FrameWeights& frame_;
+  const LinearSet& linears_;
 };
 
 TrainableModel::TrainableModel(const ModelConfig& config, int64_t sequence_tokens,
                                at::Device device)
-    : config_(config) {
-  const RopeFrequencies rope = ComputeRopeFrequencies(config, sequence_tokens);
-  const at::Tensor inverse = ToTorch(rope.inverse, {static_cast<int64_t>(rope.inverse.size())});
-  const at::Tensor positions = at::arange(sequence_tokens, at::kFloat);
-  const at::Tensor angles = positions.unsqueeze(1) * inverse;  // [T, head_dim/2]
-  cos_ = (angles.cos() * rope.attention_factor).to(device);
-  sin_ = (angles.sin() * rope.attention_factor).to(device);
+    : config_(config), rotation_(MakeRotation(config.rope, sequence_tokens, device)) {
+  if (config.sliding_rope) {
+    sliding_rotation_ = MakeRotation(*config.sliding_rope, sequence_tokens, device);
+  }
+  const at::Tensor i = at::arange(sequence_tokens).unsqueeze(1);  // [T, 1], of the query
+  const at::Tensor distance = i - at::arange(sequence_tokens);    // [T, T]
+  causal_ = (distance >= 0).to(device);
   if (config.sliding_window > 0 && config.sliding_window < sequence_tokens) {
-    const at::Tensor i = at::arange(sequence_tokens).unsqueeze(1);  // [T, 1], of the query
-    const at::Tensor distance = i - at::arange(sequence_tokens);    // [T, T]
-    mask_ = (distance >= 0).logical_and(distance < config.sliding_window).to(device);
+    window_ = causal_.logical_and((distance < config.sliding_window).to(device));
   }
 }
 
-at::Tensor TrainableModel::Norm(const at::Tensor& x, const at::Tensor& weight) const {
-  return RmsNorm(x, weight, config_.rms_norm_eps);
+TrainableModel::Rotation TrainableModel::MakeRotation(const RopeConfig& config,
+                                                      int64_t sequence_tokens,
+                                                      at::Device device) const {
+  const RopeFrequencies rope = ComputeRopeFrequencies(config, sequence_tokens);
+  const at::Tensor inverse = ToTorch(rope.inverse, {static_cast<int64_t>(rope.inverse.size())});
+  const at::Tensor positions = at::arange(sequence_tokens, at::kFloat);
+  const at::Tensor angles = positions.unsqueeze(1) * inverse;  // [T, dim/2]
+  return {(angles.cos() * rope.attention_factor).to(device),
+          (angles.sin() * rope.attention_factor).to(device)};
 }
 
-at::Tensor TrainableModel::Attention(const at::Tensor& x, const Projections& block) const {
+at::Tensor TrainableModel::Norm(const at::Tensor& x, const at::Tensor& weight) const {
+  return weight.defined() ? RmsNorm(x, weight, config_.rms_norm_eps) : x;
+}
+
+at::Tensor TrainableModel::Rotate(const at::Tensor& heads, const Rotation& rotation) const {
+  const int64_t dim = 2 * rotation.cos.size(1);
+  if (dim == config_.head_dim) return RotatePairs(heads, rotation.cos, rotation.sin);
+  const at::Tensor turned = RotatePairs(heads.narrow(-1, 0, dim), rotation.cos, rotation.sin);
+  return at::cat({turned, heads.narrow(-1, dim, config_.head_dim - dim)}, -1);
+}
+
+at::Tensor TrainableModel::Mix(int64_t layer, const at::Tensor& q, const at::Tensor& k,
+                               const at::Tensor& v) const {
+  const bool windowed = window_.defined() && config_.WindowOf(layer) > 0;
+  const double scale = config_.AttentionScale();
+  if (config_.attention_softcap == 0) {
+    const std::optional<at::Tensor> mask = windowed ? std::optional(window_) : std::nullopt;
+    return at::scaled_dot_product_attention(q, k, v, mask, 0.0, !windowed, scale);
+  }
+  const double cap = config_.attention_softcap;
+  const at::Tensor scores = at::tanh(at::matmul(q, k.transpose(-1, -2)) * (scale / cap)) * cap;
+  const at::Tensor allowed = windowed ? window_ : causal_;
+  const at::Tensor masked =
+      scores.masked_fill(allowed.logical_not(), -std::numeric_limits<double>::infinity());
+  return at::matmul(at::softmax(masked, -1), v);
+}
+
+at::Tensor TrainableModel::Attention(int64_t layer, const at::Tensor& x,
+                                     const BlockParts& block) const {
   const int64_t batch = x.size(0), length = x.size(1), dim = config_.head_dim;
   const auto heads = [&](Projection projection, int64_t count) {
-    // [B, T, count * head_dim] -> [B, count, T, head_dim]
-    return block.Apply(projection, x).view({batch, length, count, dim}).transpose(1, 2);
+    // [B, T, count * head_dim] -> [B, T, count, head_dim]
+    return block.Apply(projection, x).view({batch, length, count, dim});
+  };
+  const Rotation& rotation = config_.TurnsBySlidingRope(layer) ? sliding_rotation_ : rotation_;
+  const auto turned = [&](Projection projection, int64_t count, BlockNorm norm) {
+    return Rotate(Norm(heads(projection, count), block.norm(norm)).transpose(1, 2), rotation);
   };
   const int64_t shared = config_.num_heads / config_.num_kv_heads;  // queries per key
   const auto repeat = [&](const at::Tensor& kv) {
     return shared == 1 ? kv : kv.repeat_interleave(shared, 1);  // [B, kv, ..] -> [B, heads, ..]
   };
-  const at::Tensor q = RotatePairs(heads(Projection::kQ, config_.num_heads), cos_, sin_);
-  const at::Tensor k = repeat(RotatePairs(heads(Projection::kK, config_.num_kv_heads), cos_, sin_));
-  const at::Tensor v = repeat(heads(Projection::kV, config_.num_kv_heads));
-  const std::optional<at::Tensor> mask = mask_.defined() ? std::optional(mask_) : std::nullopt;
-  const at::Tensor mixed = at::scaled_dot_product_attention(q, k, v, mask, 0.0, !mask.has_value());
+  const at::Tensor q = turned(Projection::kQ, config_.num_heads, BlockNorm::kQuery);
+  const at::Tensor k = repeat(turned(Projection::kK, config_.num_kv_heads, BlockNorm::kKey));
+  const at::Tensor v = repeat(heads(Projection::kV, config_.num_kv_heads).transpose(1, 2));
+  const at::Tensor mixed = Mix(layer, q, k, v);
   return block.Apply(Projection::kO,
                      mixed.transpose(1, 2).reshape({batch, length, config_.num_heads * dim}));
 }
 
-at::Tensor TrainableModel::Mlp(const at::Tensor& x, const Projections& block) const {
-  const at::Tensor gate = at::silu(block.Apply(Projection::kGate, x));
-  return block.Apply(Projection::kDown, gate * block.Apply(Projection::kUp, x));
+at::Tensor TrainableModel::Mlp(const at::Tensor& x, const BlockParts& block) const {
+  const at::Tensor gate = block.Apply(Projection::kGate, x);
+  const at::Tensor active =
+      config_.activation == Activation::kGeluTanh ? at::gelu(gate, "tanh") : at::silu(gate);
+  return block.Apply(Projection::kDown, active * block.Apply(Projection::kUp, x));
 }
 
 at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& tokens) const {
-  return at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, hidden]
+  const at::Tensor x = at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, hidden]
+  return config_.embedding_scale == 1 ? x : x * config_.embedding_scale;
 }
 
 at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,
                                  const at::Tensor& x) const {
-  const auto index = static_cast<size_t>(layer);
-  const Projections block{frame, linears, index * kNumProjections};
-  const at::Tensor mixed = x + Attention(Norm(x, frame.input_norms[index]), block);
-  return mixed + Mlp(Norm(mixed, frame.post_norms[index]), block);
+  const BlockParts block(layer, frame, linears);
+  const at::Tensor attended = Attention(layer, Norm(x, block.norm(BlockNorm::kInput)), block);
+  const at::Tensor mixed = x + Norm(attended, block.norm(BlockNorm::kAfterAttention));
+  const at::Tensor made = Mlp(Norm(mixed, block.norm(BlockNorm::kMlp)), block);
+  return mixed + Norm(made, block.norm(BlockNorm::kAfterMlp));
 }
 
 at::Tensor TrainableModel::Logits(const FrameWeights& frame, const at::Tensor& x) const {
   // [B, T, hidden] . [hidden, vocab] -> [B, T, vocab]
-  return at::linear(Norm(x, frame.final_norm), frame.head);
+  const at::Tensor logits = at::linear(Norm(x, frame.final_norm), frame.head);
+  const double cap = config_.logit_softcap;
+  return cap == 0 ? logits : at::tanh(logits / cap) * cap;
 }
 
 ForwardResult TrainableModel::Forward(const FrameWeights& frame, const LinearSet& linears,

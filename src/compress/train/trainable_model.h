@@ -34,13 +34,16 @@ class DenseLinears : public LinearSet {
 
 // Everything but the matrices of the blocks. All f32.
 struct FrameWeights {
-  at::Tensor embedding;                 // [vocab, hidden]
-  at::Tensor head;                      // [vocab, hidden]; the embedding itself if tied
-  at::Tensor final_norm;                // [hidden]
-  std::vector<at::Tensor> input_norms;  // [hidden] per block
-  std::vector<at::Tensor> post_norms;   // [hidden] per block
-  std::vector<at::Tensor> biases;       // [d_out] per linear, undefined where there is none
+  at::Tensor embedding;            // [vocab, hidden]
+  at::Tensor head;                 // [vocab, hidden]; the embedding itself if tied
+  at::Tensor final_norm;           // [hidden]; norms as they multiply, offset included
+  std::vector<at::Tensor> norms;   // kNumBlockNorms per block; undefined where there is none
+  std::vector<at::Tensor> biases;  // [d_out] per linear, undefined where there is none
 };
+
+constexpr size_t NormIndex(int64_t layer, BlockNorm norm) {
+  return static_cast<size_t>(layer) * kNumBlockNorms + static_cast<size_t>(norm);
+}
 
 struct ForwardResult {
   at::Tensor logits;               // [B, T, vocab]
@@ -67,15 +70,26 @@ class TrainableModel {
   at::Tensor Logits(const FrameWeights& frame, const at::Tensor& x) const;  // -> [B, T, vocab]
 
  private:
-  struct Projections;
+  // Cosines and sines of all positions, [T, dim/2].
+  struct Rotation {
+    at::Tensor cos, sin;
+  };
+  class BlockParts;
+  Rotation MakeRotation(const RopeConfig& rope, int64_t sequence_tokens, at::Device device) const;
+  // Identity for an undefined weight.
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const;
-  at::Tensor Attention(const at::Tensor& x, const Projections& block) const;
-  at::Tensor Mlp(const at::Tensor& x, const Projections& block) const;
+  at::Tensor Rotate(const at::Tensor& heads, const Rotation& rotation) const;
+  // q, k, v [B, heads, T, head_dim] -> the same shape.
+  at::Tensor Mix(int64_t layer, const at::Tensor& q, const at::Tensor& k,
+                 const at::Tensor& v) const;
+  at::Tensor Attention(int64_t layer, const at::Tensor& x, const BlockParts& block) const;
+  at::Tensor Mlp(const at::Tensor& x, const BlockParts& block) const;
 
   ModelConfig config_;
-  at::Tensor cos_;   // [T, head_dim/2]
-  at::Tensor sin_;   // [T, head_dim/2]
-  at::Tensor mask_;  // [T, T] bool, true where attention is allowed; undefined: causal
+  Rotation rotation_;
+  Rotation sliding_rotation_;  // undefined: as the other
+  at::Tensor causal_;          // [T, T] bool, true where attention is allowed without a window
+  at::Tensor window_;          // [T, T] bool, the same with one; undefined: the text is shorter
 };
 
 }  // namespace llmq

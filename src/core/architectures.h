@@ -1,0 +1,51 @@
+// What sets one family of models apart from another: a table, one entry per architecture.
+//
+// Before: config.json names an architecture. After: model_config asks the entry for defaults and
+// for what config.json cannot say. A new family is a new entry; a new fact is a new member, and a
+// place in trainer and runtime that obeys it (docs/architecture.md, "A new family").
+#ifndef LLMQ_CORE_ARCHITECTURES_H_
+#define LLMQ_CORE_ARCHITECTURES_H_
+
+#include <span>
+#include <string_view>
+
+#include "llmq/model_config.h"
+
+namespace llmq {
+
+// Which linears have a bias: none; those that attention_bias and mlp_bias name; those that
+// attention_bias names; q, k and v in any case.
+enum class BiasRule { kNone, kAsConfigured, kAttentionAsConfigured, kQkv };
+
+// Which layers have the window, where config.json has no "layer_types": none; all; with
+// use_sliding_window those from max_window_layers on; every second, from the first; all but every
+// sixth.
+enum class WindowRule { kNone, kAll, kFromLayer, kAlternate, kFiveOfSix };
+
+struct Family {
+  std::string_view architecture;
+  std::string_view gguf_architecture = "llama";
+  // What config.json means by leaving a key out; 0: no more than Llama's.
+  int64_t default_kv_heads = 0;
+  int64_t default_head_dim = 0;
+  int64_t default_window = 0;
+  bool tied_by_default = false;
+  BiasRule bias = BiasRule::kNone;
+  WindowRule window = WindowRule::kNone;
+  Activation activation = Activation::kSilu;
+  bool qk_norm = false;
+  bool sandwich_norms = false;
+  double norm_offset = 0;
+  bool scaled_embedding = false;    // by the root of the hidden size
+  bool softcaps = false;            // reads attn_logit_softcapping, final_logit_softcapping
+  double default_query_scalar = 0;  // reads query_pre_attn_scalar; 0: 1 / sqrt(head_dim)
+  double sliding_theta = 0;         // rotary base of layers with the window; 0: as all
+  bool partial_rotary = false;      // reads partial_rotary_factor
+  bool fused_projections = false;
+};
+
+std::span<const Family> Families();
+
+}  // namespace llmq
+
+#endif  // LLMQ_CORE_ARCHITECTURES_H_
