@@ -917,7 +917,7 @@ class Compress(ContractTest):
                 self.assert_succeeds(["littlebit", "validate", parity / name, file])
                 self.assert_succeeds(["littlebit", "convert", file, "gguf-ext", "--force", "-o", self.out])
                 again = json.loads(self.assert_succeeds(
-                    ["--format", "json", "littlebit", "run", self.out / "m-ext.gguf", "-p", "Once", "-n", 5]).stdout)
+                    ["--format", "json", "littlebit", "run", self.out / "m.gguf", "-p", "Once", "-n", 5]).stdout)
                 self.assertEqual(again["text"], written)
                 lossy = run(["littlebit", "convert", file, "gguf-lossy", "--gguf-quant", "F32", "--force", "-o", self.out])
                 self.assertEqual(lossy.returncode, 8 if name in refused else 0, lossy.stderr)

@@ -39,6 +39,16 @@ TEST(RmsNorm, EqualsItsFormula) {
               {at::randn({2, 5, 24}) * 0.1, at::randn({24})}, 2e-4);
 }
 
+TEST(RmsNorm, TakesDerivativesThatDoNotLieInOrder) {
+  const at::Tensor x = at::randn({2, 3, 4}).requires_grad_(true), weight = at::randn({4});
+  const at::Tensor factor = at::randn({2, 4, 3});
+  const auto derivative = [&](const at::Tensor& y) {
+    return torch::autograd::grad({(y.transpose(1, 2) * factor).sum()}, {x})[0];
+  };
+  const at::Tensor plain = x / (x.square().mean(-1, true) + 1e-5).sqrt() * weight;
+  EXPECT_TRUE(derivative(RmsNorm(x, weight, 1e-5)).allclose(derivative(plain), 1e-4, 1e-5));
+}
+
 TEST(RmsNorm, OfZerosIsZeroAndItsDerivativeFinite) {
   const at::Tensor x = at::zeros({1, 4}).requires_grad_(true);
   const at::Tensor y = RmsNorm(x, at::ones({4}), 1e-5);

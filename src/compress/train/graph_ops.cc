@@ -22,9 +22,9 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &inverse = saved[2];
     const int64_t width = x.size(-1);
-    const at::Tensor products = (gradients[0] * x).view({-1, width});    // [tokens, d]
-    const at::Tensor by_weight = products.t().mv(inverse.view(-1));      // [d]
-    const at::Tensor along = products.mv(weight).view(inverse.sizes());  // [.., 1]: sum dn x
+    const at::Tensor products = (gradients[0] * x).reshape({-1, width});  // [tokens, d]
+    const at::Tensor by_weight = products.t().mv(inverse.reshape(-1));    // [d]
+    const at::Tensor along = products.mv(weight).view(inverse.sizes());   // [.., 1]: sum dn x
     const at::Tensor pull = (along * inverse.pow(3)).div_(static_cast<double>(width));  // [.., 1]
     at::Tensor by_x = (gradients[0] * weight).mul_(inverse).addcmul_(x, pull, -1);
     return {by_x, by_weight, at::Tensor()};
