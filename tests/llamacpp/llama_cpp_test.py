@@ -147,12 +147,14 @@ class Families(unittest.TestCase):
                     json.dump(config, file)
                 littlebit = os.path.join(work, "m.littlebit")
                 run(OPTIONS.make_littlebit, model, littlebit, 0)
-                run(OPTIONS.tool, "littlebit", "convert", littlebit, "gguf-lossy", "--gguf-quant", "F32", "-o", work)
-                ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", PROMPTS[0],
+                run(OPTIONS.tool, "littlebit", "convert", littlebit, "gguf-lossy", "--gguf-quant", "F32", "--force",
+                    "-o", work)
+                ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", PROMPTS[1],
                                       "-n", 40).stdout)["text"]
-                theirs = run(find("llama-completion"), "-m", os.path.join(work, "m-lossy-F32.gguf"), "-p", PROMPTS[0],
-                             "-n", 40, "-no-cnv", "--seed", 1, "-t", 2, "--temp", 0, "--fit", "off").stdout
-                self.assertEqual((PROMPTS[0] + ours).strip(), theirs.replace("[end of text]", "").strip())
+                theirs = run(find("llama-completion"), "-m", os.path.join(work, "m-lossy-F32.gguf"), "-p", PROMPTS[1],
+                             "-n", 40, "-no-cnv", "--seed", 1, "-t", 2, "--temp", 0, "--fit", "off", "-ctk", "f32", "-ctv",
+                             "f32").stdout
+                self.assertEqual((PROMPTS[1] + ours).strip(), theirs.replace("[end of text]", "").strip())
 
 
 @unittest.skipUnless(os.environ.get("LLM_QUANTIZE_TOKENIZERS_DIR"), "LLM_QUANTIZE_TOKENIZERS_DIR is not set")
