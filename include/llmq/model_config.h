@@ -3,6 +3,7 @@
 #ifndef LLMQ_MODEL_CONFIG_H_
 #define LLMQ_MODEL_CONFIG_H_
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -68,6 +69,7 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
+  std::array<int64_t, 2> fp8_block = {0, 0};  // rows, columns of an FP8 scale; 0: not in blocks
   bool fused_projections = false;  // the checkpoint has q, k, v in one tensor, gate and up in one
   RopeConfig rope;
   std::optional<RopeConfig> sliding_rope;  // of layers with a window, if they turn differently

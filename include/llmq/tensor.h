@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,7 +35,16 @@ enum class DType : uint8_t {
 size_t DTypeBytes(DType dtype);
 const char* DTypeName(DType dtype);  // the safetensors name, "BF16" for example
 std::optional<DType> DTypeFromName(std::string_view safetensors_name);
-bool IsFloat(DType dtype);  // F32, F16, BF16 or F64: what ConvertToFloat accepts
+bool IsFloat(DType dtype);  // F32, F16, BF16 or F64: values without anything else
+
+// The scales of an FP8 matrix [rows, cols], f32: one per block of so many rows and columns, row by
+// row of blocks. A value is its code's times the scale of its block.
+struct BlockScales {
+  int64_t block_rows = 0;
+  int64_t block_cols = 0;
+  int64_t blocks_per_row = 0;
+  std::vector<float> values;
+};
 
 // Borrows `data` and is valid as long as the reader that made it.
 struct TensorView {
@@ -44,11 +54,17 @@ struct TensorView {
   std::span<const std::byte>
       data;  // product(shape) * DTypeBytes(dtype) bytes, little endian, unaligned
 
+  std::shared_ptr<const BlockScales> scales = nullptr;  // of FP8; nullptr: there are none
+
   int64_t num_elements() const;
   std::string ShapeText() const;  // "[4096, 11008]"
 };
 
-// out [num_elements()] f32. Precondition: IsFloat(tensor.dtype) and the sizes agree.
+bool IsFp8(DType dtype);
+// F32, F16, BF16, F64, or FP8 with its scales.
+bool HasFloatValues(const TensorView& tensor);
+
+// out [num_elements()] f32. Precondition: HasFloatValues(tensor) and the sizes agree.
 void ConvertToFloat(const TensorView& tensor, std::span<float> out);
 std::vector<float> ToFloat(const TensorView& tensor);
 
@@ -56,7 +72,7 @@ struct NonFiniteCount {
   int64_t nan = 0;
   int64_t inf = 0;
 };
-// Counts without converting the whole tensor. Types that are not IsFloat() have none.
+// Counts without converting the whole tensor; of FP8 the codes. Integers have none.
 NonFiniteCount CountNonFinite(const TensorView& tensor);
 
 }  // namespace llmq

@@ -38,11 +38,33 @@ const Family& ParseFamily(const ConfigReader& config) {
               fmt::format("Only these can be compressed and run: {}", SupportedArchitectures()));
 }
 
-void RefuseQuantized(const ConfigReader& config) {
-  if (!config.Has("quantization_config")) return;
-  config.Fail(
-      "\"quantization_config\": expected full-precision weights, found a quantized checkpoint",
-      "Start from the original F32, F16 or BF16 checkpoint");
+// FP8 is read; everything with fewer bits has lost too much to begin with.
+void ParseQuantization(const ConfigReader& config, ModelConfig& model) {
+  const char* key = "quantization_config";
+  if (!config.Has(key)) return;
+  const Json& object = config.object().at(key);
+  const ConfigReader quantization(object, fmt::format("{}: \"{}\"", config.where(), key));
+  const auto says = [&](const char* member, const char* value) {
+    return object.is_object() && object.contains(member) && object.at(member) == value;
+  };
+  const bool is_fp8 = says("quant_method", "fp8") || (says("quant_method", "compressed-tensors") &&
+                                                      says("format", "float-quantized"));
+  if (!is_fp8) {
+    quantization.Fail(
+        "expected full-precision or FP8 weights, found a quantized checkpoint: " +
+            DumpJson(object).substr(0, 80),
+        "Start from the original F32, F16 or BF16 checkpoint: the model card names it");
+  }
+  if (!quantization.Has("weight_block_size")) return;
+  const Json& size = object.at("weight_block_size");
+  for (size_t i = 0; i < 2; ++i) {
+    if (!size.is_array() || size.size() != 2 || !size[i].is_number_integer() ||
+        size[i].get<int64_t>() < 1 || size[i].get<int64_t>() > kMaxIntermediate) {
+      quantization.Fail(fmt::format("\"weight_block_size\": expected two integers, found {}",
+                                    DumpJson(size).substr(0, 40)));
+    }
+    model.fp8_block[i] = size[i].get<int64_t>();
+  }
 }
 
 // Absent or null, one integer, or a list of integers; every id must be a token of the vocabulary,
@@ -214,8 +236,8 @@ ModelConfig ParseModelConfig(std::string_view config_json, std::string_view gene
   const ConfigReader config(json, where);
   if (!json.is_object()) config.Fail("expected an object, found another JSON value");
   const Family& family = ParseFamily(config);
-  RefuseQuantized(config);
   ModelConfig model;
+  ParseQuantization(config, model);
   model.architecture = family.architecture;
   model.gguf_architecture = family.gguf_architecture;
   model.model_type = config.Text("model_type", "");

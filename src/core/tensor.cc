@@ -10,6 +10,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/half.h"
 
@@ -56,6 +57,41 @@ NonFiniteCount CountByBits(const std::byte* data, int64_t count, Bits exponent, 
   return found;
 }
 
+// Four bits of exponent biased by 7, three of mantissa; no infinity, one NaN per sign.
+float E4M3ToFloat(uint8_t code) {
+  const int exponent = (code >> 3) & 15, mantissa = code & 7;
+  if ((code & 0x7f) == 0x7f) return std::numeric_limits<float>::quiet_NaN();
+  const float size = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                                   : std::ldexp(static_cast<float>(8 + mantissa), exponent - 7 - 3);
+  return (code & 0x80) != 0 ? -size : size;
+}
+
+// The upper byte of a half.
+float E5M2ToFloat(uint8_t code) { return HalfToFloat(static_cast<uint16_t>(code << 8)); }
+
+void ConvertFp8(const TensorView& tensor, std::span<float> out) {
+  std::array<float, 256> values;
+  for (int code = 0; code < 256; ++code) {
+    const auto byte = static_cast<uint8_t>(code);
+    values[static_cast<size_t>(code)] =
+        tensor.dtype == DType::kF8E4M3 ? E4M3ToFloat(byte) : E5M2ToFloat(byte);
+  }
+  const BlockScales& scales = *tensor.scales;
+  const int64_t cols = tensor.shape.back();
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto row = static_cast<int64_t>(i) / cols, col = static_cast<int64_t>(i) % cols;
+    const int64_t block = row / scales.block_rows * scales.blocks_per_row + col / scales.block_cols;
+    out[i] =
+        values[static_cast<uint8_t>(tensor.data[i])] * scales.values[static_cast<size_t>(block)];
+  }
+}
+
+NonFiniteCount CountE4M3(const std::byte* data, int64_t count) {
+  NonFiniteCount found;
+  for (int64_t i = 0; i < count; ++i) found.nan += (static_cast<uint8_t>(data[i]) & 0x7f) == 0x7f;
+  return found;
+}
+
 }  // namespace
 
 size_t DTypeBytes(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].bytes; }
@@ -72,6 +108,12 @@ std::optional<DType> DTypeFromName(std::string_view safetensors_name) {
 bool IsFloat(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
          dtype == DType::kF64;
+}
+
+bool IsFp8(DType dtype) { return dtype == DType::kF8E4M3 || dtype == DType::kF8E5M2; }
+
+bool HasFloatValues(const TensorView& tensor) {
+  return IsFloat(tensor.dtype) || (IsFp8(tensor.dtype) && tensor.scales != nullptr);
 }
 
 int64_t TensorView::num_elements() const {
@@ -102,6 +144,8 @@ void ConvertToFloat(const TensorView& tensor, std::span<float> out) {
     case DType::kF64:
       for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(LoadAt<double>(data, i));
       break;
+    case DType::kF8E4M3:
+    case DType::kF8E5M2: ConvertFp8(tensor, out); break;
     default: break;  // excluded by the precondition
   }
 }
@@ -121,6 +165,8 @@ NonFiniteCount CountNonFinite(const TensorView& tensor) {
     case DType::kBF16: return CountByBits<uint16_t>(data, count, 0x7f80u, 0x007fu);
     case DType::kF64:
       return CountByBits<uint64_t>(data, count, 0x7ff0000000000000u, 0x000fffffffffffffu);
+    case DType::kF8E4M3: return CountE4M3(data, count);
+    case DType::kF8E5M2: return CountByBits<uint8_t>(data, count, 0x7cu, 0x03u);
     default: return {};
   }
 }

@@ -25,6 +25,7 @@ struct Checkpoint::State {
         files(ReadModelFiles(d)),
         config(ParseModelConfig(files, (d / "config.json").string())),
         shards(d) {
+    shards.AttachScales(config, directory.string());
     SplitFused();
   }
 

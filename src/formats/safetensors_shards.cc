@@ -202,9 +202,9 @@ void CheckFloatTensor(const TensorView* tensor, const ExpectedTensor& expected,
                      ShapeText(tensor->shape)),
          suggestion);
   }
-  if (!IsFloat(tensor->dtype)) {
+  if (!HasFloatValues(*tensor)) {
     Fail(where,
-         fmt::format("{}: expected F32, F16, BF16 or F64, found {}", expected.name,
+         fmt::format("{}: expected F32, F16, BF16, F64 or FP8 with scales, found {}", expected.name,
                      DTypeName(tensor->dtype)),
          "Start from the original checkpoint in full precision");
   }

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/fp8_scales.h"
 #include "formats/safetensors.h"
 #include "llmq/model_config.h"
 #include "llmq/tensor.h"
@@ -34,6 +35,10 @@ class SafetensorsShards {
   // it is there and has that many rows.
   void Split(std::string_view name, std::span<const ExpectedTensor> parts,
              const std::string& where);
+  // See fp8_scales.h.
+  void AttachScales(const ModelConfig& config, const std::string& where) {
+    AttachFp8Scales(config, where, tensors_);
+  }
   // The tensor's pages may leave memory; the view stays valid.
   void Release(const TensorView& tensor) const;
 

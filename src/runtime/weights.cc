@@ -110,7 +110,7 @@ WeightMatrix ModelWeights::Matrix(const std::string& name, int64_t d_out, int64_
   WeightMatrix matrix;
   std::vector<int64_t> found_shape;
   if (const auto tensor = FindDense(name)) {
-    if (!IsFloat(tensor->dtype)) Fail(name, "a floating-point tensor", DTypeName(tensor->dtype));
+    if (!HasFloatValues(*tensor)) Fail(name, "a floating-point tensor", DTypeName(tensor->dtype));
     found_shape = tensor->shape;
     if (found_shape == shape) matrix = DenseMatrix(*tensor);
   } else if (const GgufTensor* blocks = gguf_ ? gguf_->Find(name) : nullptr) {

@@ -387,7 +387,7 @@ TEST(PackedRefusalTest, OtherQuantizationConfigs) {
     WritePackedModel(directory / "model", {});
     testing::AddToConfig(directory / "model", config);
     ExpectRefused(directory / "model", directory / "out", ErrorCode::kGeneral,
-                  "\"quantization_config\": expected full-precision weights");
+                  "\"quantization_config\": expected full-precision or FP8 weights");
   }
 }
 
