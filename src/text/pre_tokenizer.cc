@@ -22,6 +22,8 @@ constexpr std::string_view kWhitespaceWords =
     R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+)"
     R"(|[^\s\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+)";
 
+constexpr std::string_view kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
+
 // What becomes of the matches of a pattern; the names are the format's.
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
@@ -172,6 +174,43 @@ class MetaspaceStep : public PreTokenizerStep {
   const bool split_;
 };
 
+// Words between white space, punctuation by itself.
+class BertStep : public PreTokenizerStep {
+ public:
+  explicit BertStep(const std::string& where)
+      : spaces_(Pattern::Regex(R"(\s)", where), Behavior::kRemoved, false),
+        punctuation_(Pattern::Regex(kPunctuation, where), Behavior::kIsolated, false) {}
+
+  void Split(const TextPiece& piece, const PieceSink& sink) const override {
+    const auto word = [&](const TextPiece& part) { punctuation_.Split(part, sink); };
+    spaces_.Split(piece, std::ref(word));
+  }
+
+ private:
+  const SplitStep spaces_;
+  const SplitStep punctuation_;
+};
+
+// Pieces of so many characters.
+class FixedLengthStep : public PreTokenizerStep {
+ public:
+  explicit FixedLengthStep(int64_t length) : length_(length) {}
+
+  void Split(const TextPiece& piece, const PieceSink& sink) const override {
+    for (size_t begin = 0; begin < piece.text.size();) {
+      size_t end = begin;
+      for (int64_t i = 0; i < length_ && end < piece.text.size(); ++i) {
+        end += Utf8Length(piece.text[end]);
+      }
+      sink({piece.text.substr(begin, end - begin), piece.at_start && begin == 0});
+      begin = end;
+    }
+  }
+
+ private:
+  const int64_t length_;
+};
+
 std::unique_ptr<const PreTokenizerStep> ParseStep(const JsonStep& step) {
   const SortedJson& json = *step.json;
   const std::string& where = step.where;
@@ -189,9 +228,19 @@ std::unique_ptr<const PreTokenizerStep> ParseStep(const JsonStep& step) {
     const bool each = GetBool(json, "individual_digits", false, where);
     return split(R"(\p{N})", each ? Behavior::kIsolated : Behavior::kContiguous, false);
   }
+  if (step.type == "CharDelimiterSplit") {
+    return std::make_unique<SplitStep>(
+        Pattern::Literal(RequireString(json, "delimiter", where), where), Behavior::kRemoved,
+        false);
+  }
+  if (step.type == "FixedLength") {
+    return std::make_unique<FixedLengthStep>(
+        RequireIntInRange(RequireKey(json, "length", where), 1, INT32_MAX, "a length", where));
+  }
+  if (step.type == "BertPreTokenizer") return std::make_unique<BertStep>(where);
   if (step.type == "Punctuation") {
     const std::string behavior = GetString(json, "behavior", "Isolated", where);
-    return split(R"([!-/:-@\[-`{-~\p{P}])", ParseBehavior(behavior, where), false);
+    return split(kPunctuation, ParseBehavior(behavior, where), false);
   }
   if (step.type == "Whitespace") return split(kWhitespaceWords, Behavior::kRemoved, true);
   if (step.type == "WhitespaceSplit") return split(R"(\s)", Behavior::kRemoved, false);

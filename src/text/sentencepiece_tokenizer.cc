@@ -14,6 +14,7 @@
 #include "text/prefix_matcher.h"
 #include "text/sentencepiece_model.h"
 #include "text/sentencepiece_normalizer.h"
+#include "text/unigram_path.h"
 #include "text/utf8.h"
 #include "text/vocabulary.h"
 
@@ -32,7 +33,7 @@ class SentencePieceTokenizer : public Tokenizer {
         normalizer_(model_, user_defined_, where_) {
     IndexPieces();
     for (const int32_t id : added) special_.Add(model_.pieces[static_cast<size_t>(id)].text, id);
-    RankScores();
+    IsUnigram() ? IndexScores() : RankScores();
     byte_ids_ = vocabulary_.ByteTokens();
     for (size_t byte = 0; model_.byte_fallback && byte < 256; ++byte) {
       if (byte_ids_[byte] < 0 || TypeOf(byte_ids_[byte]) != PieceType::kByte) {
@@ -45,7 +46,7 @@ class SentencePieceTokenizer : public Tokenizer {
     words_are_independent_ = words_are_independent_ && space != kNoPiece;
     bos_id_ = FindControl(config.bos_token, model_.bos_piece);
     eos_id_ = FindControl(config.eos_token, model_.eos_piece);
-    add_bos_ = config.add_bos_token;
+    add_bos_ = config.add_bos_token.value_or(true);
     add_eos_ = config.add_eos_token;
   }
 
@@ -114,7 +115,25 @@ class SentencePieceTokenizer : public Tokenizer {
     }
   }
 
-  // Scores as merge priorities: the highest score is 0.
+  bool IsUnigram() const { return model_.model_type == kUnigramModelType; }
+
+  // For unigram models: pieces by their beginnings, and the range of the normal ones' scores.
+  void IndexScores() {
+    bool first = true;
+    for (size_t i = 0; i < model_.pieces.size(); ++i) {
+      const SentencePiece& piece = model_.pieces[i];
+      const bool normal = piece.type == PieceType::kNormal;
+      if (normal || piece.type == PieceType::kUserDefined) {
+        pieces_.Add(piece.text, static_cast<int32_t>(i));
+      }
+      if (!normal) continue;
+      min_score_ = first ? piece.score : std::min(min_score_, piece.score);
+      max_score_ = first ? piece.score : std::max(max_score_, piece.score);
+      first = false;
+    }
+  }
+
+  // For BPE models: scores: the highest score is 0.
   void RankScores() {
     std::vector<float> scores;  // falling, each once
     for (const SentencePiece& piece : model_.pieces) scores.push_back(piece.score);
@@ -146,6 +165,7 @@ class SentencePieceTokenizer : public Tokenizer {
     if (text.empty()) return;
     const std::string normalized = normalizer_.Normalize(text);
     const std::string_view all = normalized;
+    if (IsUnigram()) return EncodeUnigram(all, ids);
     for (size_t begin = 0; begin < all.size();) {
       const size_t end = words_are_independent_ ? WordEnd(all, begin) : all.size();
       const std::string_view word = all.substr(begin, end - begin);
@@ -161,6 +181,7 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   void EncodeWord(std::string_view word, std::vector<int32_t>& ids) const;
+  void EncodeUnigram(std::string_view text, std::vector<int32_t>& ids) const;
   std::vector<BpeSymbol> SplitCharacters(std::string_view word) const;
   void AppendPiece(std::string_view text, int32_t id, bool after_unknown,
                    std::vector<int32_t>& ids) const;
@@ -171,8 +192,11 @@ class SentencePieceTokenizer : public Tokenizer {
   PrefixMatcher user_defined_;
   const SentencePieceNormalizer normalizer_;
   Vocabulary vocabulary_;
-  std::vector<uint32_t> priorities_;  // [vocabulary]
-  std::vector<int32_t> byte_ids_;     // [256]
+  std::vector<uint32_t> priorities_;  // [vocabulary], BPE
+  PrefixMatcher pieces_;              // unigram: normal and user-defined pieces
+  float min_score_ = 0;
+  float max_score_ = 0;
+  std::vector<int32_t> byte_ids_;  // [256]
   int32_t unknown_id_ = kNoPiece;
   bool words_are_independent_ = true;  // no piece crosses from a word into the next word's U+2581
   std::optional<int32_t> bos_id_;
@@ -236,6 +260,25 @@ void SentencePieceTokenizer::EncodeWord(std::string_view word, std::vector<int32
       AppendPiece(part, id, after_unknown, ids);
       after_unknown = id == kNoPiece;
     }
+  }
+}
+
+// The text at once, not word by word: sums in float depend on what is before.
+void SentencePieceTokenizer::EncodeUnigram(std::string_view text, std::vector<int32_t>& ids) const {
+  const auto score = [&](int32_t id, size_t length) -> double {
+    const SentencePiece& piece = model_.pieces[static_cast<size_t>(id)];
+    if (piece.type != PieceType::kUserDefined) return piece.score;
+    return static_cast<float>(length) * max_score_ - 0.1;  // likelier than anything of its length
+  };
+  const auto unknown_score = static_cast<float>(min_score_ - kUnknownPenalty);
+  const auto path = LikeliestPath(text, unknown_score, [&](size_t at, const auto& visit) {
+    pieces_.ForEach(text, at,
+                    [&](int32_t id, size_t length) { visit(id, length, score(id, length)); });
+  });
+  bool after_unknown = false;
+  for (const PathPiece& piece : path) {
+    AppendPiece(text.substr(piece.begin, piece.length), piece.id, after_unknown, ids);
+    after_unknown = piece.id == kUnknownPiece;
   }
 }
 
