@@ -15,18 +15,11 @@
 namespace llmq {
 namespace {
 
-constexpr std::array kNames = {"config.json",
-                               "generation_config.json",
-                               "tokenizer.json",
-                               "tokenizer.model",
-                               "tokenizer_config.json",
-                               "special_tokens_map.json",
-                               "added_tokens.json",
-                               "qwen.tiktoken",
-                               "vocab.json",
-                               "merges.txt",
-                               "chat_template.jinja",
-                               "chat_template.json"};
+constexpr std::array kNames = {
+    "config.json",       "generation_config.json", "tokenizer.json",
+    "tokenizer.model",   "tokenizer_config.json",  "special_tokens_map.json",
+    "added_tokens.json", "qwen.tiktoken",          "vocab.json",
+    "merges.txt",        "chat_template.jinja",    "chat_template.json"};
 constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;
 
 }  // namespace
