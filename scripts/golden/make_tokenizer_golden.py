@@ -222,6 +222,7 @@ def pre_tokenizer_cases():
             yield {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": prefix}
     yield {"type": "Metaspace", "replacement": "_", "add_prefix_space": True, "prepend_scheme": "always"}
     yield {"type": "BertPreTokenizer"}
+    yield {"type": "UnicodeScripts"}
     for character in (" ", "é", "o"):
         yield {"type": "CharDelimiterSplit", "delimiter": character}
     for length in (1, 4, 1000):

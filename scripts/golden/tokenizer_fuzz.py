@@ -40,7 +40,7 @@ BLOCKS = [(0x20, 0x7F), (0x20, 0x7F), (0x80, 0x250), (0x250, 0x370), (0x370, 0x5
           (0xA00, 0xE00), (0xE00, 0x1200), (0x1200, 0x1800), (0x1800, 0x1E00), (0x1E00, 0x2000), (0x2000, 0x2100),
           (0x2100, 0x2C00), (0x2C00, 0x3000), (0x3000, 0x3400), (0x4E00, 0x5200), (0xA000, 0xAC00), (0xAC00, 0xAF00),
           (0xF900, 0xFE00), (0xFE00, 0x10000), (0x10000, 0x11000), (0x1D400, 0x1D800), (0x1F000, 0x1FB00), (0x20000, 0x20100)]
-EMOJI = ["😀", "👍🏽", "👨‍👩‍👧‍👦", "🇩🇪", "🇫🇷", "❤️", "☺", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "1️⃣", "🫠", "👩🏾‍🚀"]
+EMOJI = ["😀", "👍🏽", "👨‍👩‍👧‍👦", "🇩🇪", "🇫🇷", "❤️", "☺", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "1️⃣", "🙃", "👩🏾‍🚀"]
 MARKS = "\u0300\u0301\u0308\u0323\u0327\u05b0\u064b\u093c\u094d\u0e31\u200d\ufe0f\u3099"
 SPECIALS = make_tokenizer_golden.SPECIALS + ["[CLS]", "[MASK]", "<mask>", "<extra_id_0>", "<bos>", "<pad>", "Tool", "<table>"]
 BAD_BYTES = [b"\xff", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf", b"\xfe"]
@@ -48,7 +48,7 @@ BAD_BYTES = [b"\xff", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\x80", b"\xed\xa0
 
 @functools.cache
 def agreed(c):
-    """Whether the library takes a character for the mark, punctuation and so on that it is."""
+    """Whether the library takes a character for the mark, punctuation and so on that it is, and knows its script."""
     category = unicodedata.category(c)
     if category in ("Cn", "Cs") or normalizers.NFKD().normalize_str(c) != unicodedata.normalize("NFKD", c):
         return False
@@ -57,7 +57,10 @@ def agreed(c):
     marks = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
     clean = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False)
     cut = len(pre_tokenizers.BertPreTokenizer().pre_tokenize_str(f"a{c}b")) == 3
-    return (removed(normalizers.StripAccents()) == (category[0] == "M") and removed(marks) == (category == "Mn")
+    if c in "\u0589\u061c\u0953\u0954":  # of another script since
+        return False
+    has_script = c == " " or bool(pre_tokenizers.UnicodeScripts().pre_tokenize_str(c))
+    return (has_script and removed(normalizers.StripAccents()) == (category[0] == "M") and removed(marks) == (category == "Mn")
             and (category not in ("Cf", "Co") or removed(clean)) and cut == (category[0] == "P" or c in string.punctuation))
 
 

@@ -1,7 +1,8 @@
 """Small tokenizers of every kind that src/text reads, trained on data/tinystories with the libraries "tokenizers" and
 "sentencepiece": for scripts/golden/make_tokenizer_golden.py and scripts/golden/tokenizer_fuzz.py.
 
-Each is a function of the wanted vocabulary size; a small one keeps golden files small.
+Each is a function of the wanted vocabulary size; a small one keeps golden files small. Some trainers number tokens in no
+fixed order, so that another run gives other files, as good as those before.
 """
 
 import base64
@@ -155,9 +156,9 @@ def unigram_albert(vocab):
 
 
 def unigram_nmt(vocab):
-    """The library's own imitation of SentencePiece."""
+    """Nmt, and words cut at borders of scripts too."""
     return unigram(vocab, ["<unk>"], normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()]), pre_tokenizers.Sequence(
-        [pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace(prepend_scheme="always", split=True)]))
+        [pre_tokenizers.UnicodeScripts(), pre_tokenizers.Metaspace(prepend_scheme="always", split=True)]))
 
 
 def wordpiece(vocab, normalizer, **options):
@@ -241,6 +242,16 @@ def deepseek(vocab):
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]))
 
 
+def bloom(vocab):
+    """An expression with a class inside a class."""
+    return byte_level(vocab, split(r" ?[^(\s|[.,!?…。，、।۔،])]+"))
+
+
+def scripts(vocab):
+    """Kimi's way with Chinese, and other scripts by name."""
+    return byte_level(vocab, split(r"[\p{Han}]+|\p{Hiragana}+|\p{Greek}[\p{Greek}\s]*|[^\p{Han}\r\n\p{N}]?\p{L}+|\p{N}{1,3}|\s+"))
+
+
 def gpt4o(vocab):
     return byte_level(vocab, split(GPT4O), ignore_merges=True)
 
@@ -279,8 +290,8 @@ def delimiter(vocab):
 JSON_KINDS = {
     "unigram-t5": unigram_t5, "unigram-bytes": unigram_bytes, "unigram-albert": unigram_albert,
     "unigram-nmt": unigram_nmt, "bert-uncased": bert_uncased, "bert-cased": bert_cased, "word-level": word_level,
-    "clip": clip, "gpt1": gpt1, "bpe-prefix": bpe_prefix, "roberta": roberta, "falcon": falcon, "deepseek": deepseek,
-    "gpt-4o": gpt4o, "command-r": command_r, "byte-normalizer": byte_normalizer, "gemma": gemma, "delimiter": delimiter}
+    "clip": clip, "gpt1": gpt1, "bpe-prefix": bpe_prefix, "roberta": roberta, "falcon": falcon, "deepseek": deepseek, "bloom": bloom,
+    "scripts": scripts,    "gpt-4o": gpt4o, "command-r": command_r, "byte-normalizer": byte_normalizer, "gemma": gemma, "delimiter": delimiter}
 
 # ---------------------------------------------------------------------------------------------- tokenizer.model
 

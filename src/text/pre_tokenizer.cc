@@ -24,6 +24,33 @@ constexpr std::string_view kWhitespaceWords =
 
 constexpr std::string_view kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
 
+// The scripts of Unicode 14 by their codes, but for Common and what counts as Han.
+constexpr std::string_view kScripts =
+    "Latn Cyrl Grek Arab Hebr Hang Thai Deva Adlm Aghb Ahom Armi Armn Avst Bali Bamu Bass "
+    "Batk Beng Bhks Bopo Brah Brai Bugi Buhd Cakm Cans Cari Cham Cher Chrs Copt Cpmn Cprt "
+    "Diak Dogr Dsrt Dupl Egyp Elba Elym Ethi Geor Glag Gong Gonm Goth Gran Gujr Guru Hano "
+    "Hatr Hluw Hmng Hmnp Hung Ital Java Kali Khar Khmr Khoj Kits Knda Kthi Lana Laoo Lepc "
+    "Limb Lina Linb Lisu Lyci Lydi Mahj Maka Mand Mani Marc Medf Mend Merc Mero Mlym Modi "
+    "Mong Mroo Mtei Mult Mymr Nand Narb Nbat Newa Nkoo Nshu Ogam Olck Orkh Orya Osge Osma "
+    "Ougr Palm Pauc Perm Phag Phli Phlp Phnx Plrd Prti Qaai Rjng Rohg Runr Samr Sarb Saur "
+    "Sgnw Shaw Shrd Sidd Sind Sinh Sogd Sogo Sora Soyo Sund Sylo Syrc Tagb Takr Tale Talu "
+    "Taml Tang Tavt Telu Tfng Tglg Thaa Tibt Tirh Tnsa Toto Ugar Vaii Vith Wara Wcho Xpeo "
+    "Xsux Yezi Yiii Zanb";
+
+// Runs of one script for "UnicodeScripts". Kana count as Han; a space and what is no character
+// belong to the script before them, and those before all others to none.
+std::string ScriptRuns() {
+  constexpr std::string_view kAny = R"( \p{sc:Zzzz})";
+  constexpr std::string_view kHan = R"(\p{sc:Hani}\p{sc:Hira}\p{sc:Kana}\x{30FC})";
+  std::string runs = fmt::format("[{}][{}{}]*|", kHan, kHan, kAny);
+  for (size_t at = 0; at < kScripts.size(); at += 5) {
+    const std::string script = fmt::format(R"(\p{{sc:{}}})", kScripts.substr(at, 4));
+    runs += fmt::format("{}[{}{}]*|", script, script, kAny);
+  }
+  return runs +
+         fmt::format(R"((?![ \x{{30FC}}])\p{{sc:Zyyy}}(?:(?!\x{{30FC}})[\p{{sc:Zyyy}}{}])*)", kAny);
+}
+
 // What becomes of the matches of a pattern; the names are the format's.
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
@@ -237,6 +264,7 @@ std::unique_ptr<const PreTokenizerStep> ParseStep(const JsonStep& step) {
     return std::make_unique<FixedLengthStep>(
         RequireIntInRange(RequireKey(json, "length", where), 1, INT32_MAX, "a length", where));
   }
+  if (step.type == "UnicodeScripts") return split(ScriptRuns(), Behavior::kRemoved, true);
   if (step.type == "BertPreTokenizer") return std::make_unique<BertStep>(where);
   if (step.type == "Punctuation") {
     const std::string behavior = GetString(json, "behavior", "Isolated", where);

@@ -2,7 +2,7 @@
 //
 // Before this: src/text/normalizer. After this: src/text/token_model, one word at a time.
 // Supported: Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation,
-// BertPreTokenizer, CharDelimiterSplit, FixedLength, Sequence.
+// BertPreTokenizer, CharDelimiterSplit, FixedLength, UnicodeScripts, Sequence.
 #ifndef LLMQ_TEXT_PRE_TOKENIZER_H_
 #define LLMQ_TEXT_PRE_TOKENIZER_H_
 
