@@ -279,7 +279,8 @@ def compare(name, files, reference, arguments):
         if reference.comparable(text):
             texts.append(text)
     raw = [make_bytes(rng, stories) for _ in range(arguments.count // 10)]
-    raw = [line for line in raw if reference.comparable(line.decode(errors="replace"))]
+    read = [line.decode(errors="replace") for line in raw]  # damage can make other characters
+    raw = [line for line, text in zip(raw, read) if reference.comparable(text) and all(map(agreed, text))]
     with tempfile.TemporaryDirectory() as folder:
         for file, data in files.items():
             (pathlib.Path(folder) / file).write_bytes(data)

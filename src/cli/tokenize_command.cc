@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/compress_arguments.h"
+#include "cli/interrupt.h"
 #include "llmq/error.h"
 #include "llmq/model.h"
 
@@ -167,6 +168,7 @@ void RunTokenize(const TokenizeOptions& options, Output& output) {
   const std::vector<std::string> inputs = ReadInputs(options);
   LineTool tool(options, *tokenizer, output);
   for (size_t i = 0; i < inputs.size(); ++i) {
+    ThrowIfInterrupted("tokenizing");
     tool.Take(inputs[i], options.text ? "TEXT" : fmt::format("line {}", i + 1));
   }
   const Json entries = tool.Finish();

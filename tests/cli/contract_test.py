@@ -724,6 +724,17 @@ class Success(ContractTest):
         shutil.copy(model / "tokenizer.json", only)
         self.assertEqual(self.assert_succeeds(["tokenize", only, "Once upon a time"]).stdout, texts.pop())
 
+    def test_chat_templates_are_carried_verbatim(self):
+        model = ModelCopy(self.work / "model").path
+        template = "{{ bos_token }}{% for m in messages %}\n\t[\u2581é \"x\"]{{ m['content'] }}{% endfor %}\n"
+        (model / "chat_template.jinja").write_text(template)
+        path = self.littlebit_file(model=model)
+        self.assertIn(template.encode(), path.read_bytes())
+        self.assert_succeeds(["littlebit", "convert", path, "gguf-ext", "-o", self.out])
+        self.assert_succeeds(["littlebit", "convert", path, "gguf-lossy", "--force", "--gguf-quant", "q8_0", "-o", self.out])
+        for name in ("model.gguf", "model-lossy-Q8_0.gguf"):
+            self.assertIn(template.encode(), (self.out / name).read_bytes())
+
     def test_validate(self):
         model = settings.models / "stories260k/hf-f32"
         same = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "validate", model,
