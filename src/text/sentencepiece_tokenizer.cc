@@ -12,6 +12,7 @@
 #include "llmq/error.h"
 #include "text/bpe_merge.h"
 #include "text/prefix_matcher.h"
+#include "text/sentencepiece_decoder.h"
 #include "text/sentencepiece_model.h"
 #include "text/sentencepiece_normalizer.h"
 #include "text/unigram_path.h"
@@ -71,7 +72,9 @@ class SentencePieceTokenizer : public Tokenizer {
     return ids;
   }
 
-  std::unique_ptr<TokenDecoder> NewDecoder(bool skip_special) const override;
+  std::unique_ptr<TokenDecoder> NewDecoder(bool skip_special) const override {
+    return NewSentencePieceDecoder(model_, skip_special);
+  }
 
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::optional<int32_t> TokenToId(std::string_view token) const override {
@@ -83,8 +86,6 @@ class SentencePieceTokenizer : public Tokenizer {
   }
   std::optional<int32_t> bos_id() const override { return bos_id_; }
   std::optional<int32_t> eos_id() const override { return eos_id_; }
-
-  const SentencePieceModel& model() const { return model_; }
 
  private:
   PieceType TypeOf(int32_t id) const { return model_.pieces[static_cast<size_t>(id)].type; }
@@ -291,72 +292,6 @@ void SentencePieceTokenizer::AppendPiece(std::string_view text, int32_t id, bool
   } else if (!after_unknown) {  // a run of unknown characters is one unknown piece
     ids.push_back(unknown_id_);
   }
-}
-
-class SentencePieceDecoder : public TokenDecoder {
- public:
-  SentencePieceDecoder(const SentencePieceTokenizer& tokenizer, bool skip_special)
-      : tokenizer_(tokenizer), skip_special_(skip_special) {}
-
-  std::string Push(int32_t id) override {
-    if (id < 0 || id >= tokenizer_.vocab_size()) return "";
-    const SentencePiece& piece = tokenizer_.model().pieces[static_cast<size_t>(id)];
-    std::string out;
-    if (piece.type == PieceType::kByte) {
-      bytes_.push_back(static_cast<char>(*ParseByteToken(piece.text)));
-      out = TakeCharacters(/*at_end=*/false);
-    } else {
-      out = TakeCharacters(/*at_end=*/true);
-      anything_ = anything_ || !out.empty();
-      out += Surface(piece);
-    }
-    anything_ = anything_ || !out.empty();
-    return out;
-  }
-
-  std::string Flush() override { return TakeCharacters(/*at_end=*/true); }
-
- private:
-  // The first piece loses the space that encoding put before the text.
-  std::string Surface(const SentencePiece& piece) {
-    const SentencePieceModel& model = tokenizer_.model();
-    if (piece.type == PieceType::kControl) return skip_special_ ? "" : piece.text;
-    if (piece.type == PieceType::kUnknown) return model.unk_surface;
-    std::string_view text = piece.text;
-    const bool at_begin = !anything_ && !space_taken_;
-    if (at_begin && (model.add_dummy_prefix || model.remove_extra_whitespaces)) {
-      const bool space = text.starts_with(kVisibleSpace);
-      if (space) text.remove_prefix(kVisibleSpace.size());
-      // Where extra spaces are removed, all at the begin go.
-      space_taken_ = space && !model.remove_extra_whitespaces;
-    }
-    return PlainSpaces(text);
-  }
-
-  // Characters of the bytes so far; what is no character becomes U+FFFD byte by byte.
-  std::string TakeCharacters(bool at_end) {
-    std::string out;
-    size_t done = 0;
-    while (done < bytes_.size()) {
-      const Utf8Unit unit = ReadUtf8(bytes_, done);
-      if (unit.status == Utf8Status::kIncomplete && !at_end) break;
-      const bool valid = unit.status == Utf8Status::kValid;
-      out += valid ? std::string_view(bytes_).substr(done, unit.length) : kReplacementCharacter;
-      done += valid ? unit.length : 1;
-    }
-    bytes_.erase(0, done);
-    return out;
-  }
-
-  const SentencePieceTokenizer& tokenizer_;
-  const bool skip_special_;
-  std::string bytes_;         // of byte pieces, not yet characters
-  bool anything_ = false;     // some text has come out
-  bool space_taken_ = false;  // the space before the text has been taken off
-};
-
-std::unique_ptr<TokenDecoder> SentencePieceTokenizer::NewDecoder(bool skip_special) const {
-  return std::make_unique<SentencePieceDecoder>(*this, skip_special);
 }
 
 // Takes the added tokens of tokenizer_config.json into `model`; returns their ids. A text that is a
