@@ -23,6 +23,8 @@ using ModelFiles = std::map<std::string, std::string>;
 // Those of `directory`, verbatim, without looking at weights. Throws Error: kModelNotFound (no such
 // directory, or no config.json in it), kGeneral (not readable, or larger than any such file is).
 ModelFiles ReadModelFiles(const std::filesystem::path& directory);
+// The same, where config.json may be missing.
+ModelFiles ReadTokenizerFiles(const std::filesystem::path& directory);
 // ParseModelConfig of the config.json and generation_config.json in `files`.
 ModelConfig ParseModelConfig(const ModelFiles& files, const std::string& where);
 

@@ -29,6 +29,11 @@ class Model {
   virtual const std::filesystem::path& path() const = 0;
 };
 
+// The tokenizer of what Model::Open takes, without its weights: of any architecture, and of a
+// directory that holds nothing but tokenizer files. Errors as those of Tokenizer::FromFiles,
+// ReadTokenizerFiles, GgufFile and LittleBitFile.
+std::unique_ptr<Tokenizer> OpenTokenizer(const std::filesystem::path& path);
+
 // One sequence being read and written: a KV cache and a position. Borrows the model.
 class Session {
  public:

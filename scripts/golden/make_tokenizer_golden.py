@@ -3,40 +3,30 @@
 
 Needs both packages; the tests need only what it wrote. Run from the repository root. It writes
   texts.json            the strings, shared by all tokenizers
-  NAME/tokenizer.*      small tokenizers trained on data/tinystories (the models' own are read from models/)
+  NAME/tokenizer.*      small tokenizers trained on data/tinystories (the models' own are read from models/), those of
+                        tokenizer_kinds.py among them
   NAME/golden.json      ids of every string, and the text of id lists, random ones among them
   steps.json            normalizers, pre-tokenizers and decoders one at a time
 """
 
+import base64
 import json
 import pathlib
 import random
-import tempfile
 
 import sentencepiece
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                         trainers)
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import tokenizer_kinds
+from tokenizer_kinds import LLAMA3, ROOT, RULES, WORDS, corpus, split, stories
+
 OUT = ROOT / "tests" / "golden" / "tokenizers"
 
-LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 
 # ---------------------------------------------------------------------------------------------- the strings
 
-WORDS = ("the little dog ran Home and SAID Hello world's don't I'LL we'VE it'S they're you'd I'm 'tis O'Neil "
-         "x=1 a+b {json} [list] <tag> http://a.b/c?d=e&f email@host.org 3.14 1,000,000 12345678901 0x7F 1st 2nd "
-         "naïve café Ångström ﬁne ﬂow ﬀ ſet 'ſ Straße STRASSE İstanbul ıǅ "
-         "Привет мир Здравствуй, Ελληνικά σίγμας ΣΑΣ עברית שלום العربية مرحبا بالعالم हिन्दी नमस्ते क्षत्रिय ไทยสวัสดี "
-         "中文字符 你好，世界。 漢字かな カタカナ ﾊﾝｶｸ 한국어 안녕하세요 한글 ქართული Հայերեն አማርኛ தமிழ் བོད་ "
-         "😀 👍🏽 👨‍👩‍👧‍👦 🇩🇪🇫🇷 ❤️ ☺ 🏴󠁧󠁢󠁥󠁮󠁧󠁿 𝔘𝔫𝔦 𝟘𝟙𝟚 𐍈 𠀀𪛖 "
-         "e\u0301 e\u0300\u0323 a\u030a \u1e9b\u0323 \u0958 \u212b \u2126 \u00bd \u00b2 \u2460 \u2167 \u3007 \u0661\u0662\u0663 "
-         "\uff11\uff12 \u0e51\u0e52 \u2075 \u24b6 \ufb01 \u3300 \ufdfa \uff21\uff22 "
-         "— – … “quoted” ‘single’ ’s «guillemets» ¿qué? ¡sí! № ™ © ¥ € £ ^_^ (╯°□°) ### *** --- === ... !!! ??? "
-         "_under_score camelCase snake_case CONST_NAME a\u200bb a\u200db a\u00adb \ufeff \u2581 \u2581x x\u2581y "
-         "\x00 \x01 \x7f \u0080 \ufffd \ufffe \U0010ffff \ue000").split(" ")
 SPACES = [" ", " ", " ", " ", " ", "  ", "   ", "     ", "\t", "\n", "\n\n", "\r\n", " \n", "\n ", "\t\t ", "\u00a0",
           "\u3000", "\u2003", "\u2028", "\u0085", "\u180e", "\x0b\x0c", "", ""]
 SPECIALS = ["<s>", "</s>", "<unk>", "<|begin_of_text|>", "<|end_of_text|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>",
@@ -68,28 +58,12 @@ def make_texts():
     return list(dict.fromkeys(texts))
 
 
-def stories():
-    lines = open(ROOT / "data/tinystories/stories_valid.jsonl", encoding="utf-8")
-    return [json.loads(line)["text"] for line in lines]
-
-
 # ------------------------------------------------------------------------------------- small tokenizers, trained
 
-CORPUS = None
-
-
-def corpus():
-    """Stories, and some of the strings, so that other scripts have merges too."""
-    global CORPUS
-    if CORPUS is None:
-        CORPUS = stories()[22:] + [" ".join(WORDS)] * 6 + ["    \n\n   \t  " * 3] * 5
-    return CORPUS
-
-
-def trained(tokenizer, vocab, specials, alphabet=None):
+def trained(tokenizer, vocab, specials, alphabet=None, texts=None):
     trainer = trainers.BpeTrainer(vocab_size=vocab, special_tokens=specials, show_progress=False,
                                   initial_alphabet=alphabet or [])
-    tokenizer.train_from_iterator(corpus(), trainer)
+    tokenizer.train_from_iterator(texts or corpus(), trainer)
     return tokenizer
 
 
@@ -101,11 +75,6 @@ def byte_level(vocab, pre_tokenizer, normalizer=None, specials=("<|endoftext|>",
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     return trained(tokenizer, vocab, list(specials), pre_tokenizers.ByteLevel.alphabet())
-
-
-def split(regex):
-    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(regex), "isolated", invert=False),
-                                    pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 def gpt2():
@@ -159,16 +128,12 @@ def unknown():
                                                  normalizers.Lowercase(), normalizers.Replace(Regex(r"[0-9]{2,}"), "#")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    saved, globals()["CORPUS"] = corpus(), stories()[22:]
-    tokenizer = trained(tokenizer, 400, ["<unk>", "<s>"])
-    globals()["CORPUS"] = saved
+    tokenizer = trained(tokenizer, 400, ["<unk>", "<s>"], texts=stories()[22:])
     tokenizer.add_tokens([AddedToken("<NORM É>", normalized=True), AddedToken("Big", normalized=True, single_word=True)])
     return tokenizer
 
 
 TRAINED = dict(gpt2=gpt2, llama3=llama3, qwen2=qwen2, smollm=smollm, metaspace=metaspace, unknown=unknown)
-
-RULES = "FF21\t0041\nFF22\t0042\nFB01\t0066 0069\nAD\t\n9\t20\nA\t20\nA0\t20\n3000\t20\n65 301\tE9\n3300\t30A2 30D1 30FC 30C8\n"
 
 SENTENCEPIECE = {
     "sp-rules": dict(vocab_size=500, byte_fallback=False, user_defined_symbols=["<tool>", "[X]", "\u2581\u2581\u2581", "ＡＢ"],
@@ -179,21 +144,6 @@ SENTENCEPIECE = {
                      allow_whitespace_only_pieces=True, normalization_rule_name="identity",
                      user_defined_symbols=["<tool>", "\n\n"]),
 }
-
-
-def train_sentencepiece(options, prefix):
-    options = dict(options)
-    with tempfile.TemporaryDirectory() as folder:
-        rules = options.pop("rules", None)
-        if rules is not None:
-            path = pathlib.Path(folder) / "rules.tsv"
-            path.write_text(rules, encoding="utf-8")
-            options["normalization_rule_tsv"] = str(path)
-        text = [line for document in corpus() for line in document.split("\n") if line]
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(text), model_prefix=f"{folder}/m", model_type="bpe",
-                                                 minloglevel=2, character_coverage=0.98, num_threads=1, **options)
-        data = (pathlib.Path(folder) / "m.model").read_bytes()
-    (prefix / "tokenizer.model").write_bytes(data)
 
 
 # ------------------------------------------------------------------------------------------------- the answers
@@ -271,6 +221,12 @@ def pre_tokenizer_cases():
         for scheme in ("always", "never", "first"):
             yield {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": prefix}
     yield {"type": "Metaspace", "replacement": "_", "add_prefix_space": True, "prepend_scheme": "always"}
+    yield {"type": "BertPreTokenizer"}
+    yield {"type": "UnicodeScripts"}
+    for character in (" ", "é", "o"):
+        yield {"type": "CharDelimiterSplit", "delimiter": character}
+    for length in (1, 4, 1000):
+        yield {"type": "FixedLength", "length": length}
     yield {"type": "Whitespace"}
     yield {"type": "WhitespaceSplit"}
     for behavior in behaviors:
@@ -291,6 +247,13 @@ def normalizer_cases():
     for left in (False, True):
         for right in (False, True):
             yield {"type": "Strip", "strip_left": left, "strip_right": right}
+    for kind in ("StripAccents", "Nmt", "ByteLevel"):
+        yield {"type": kind}
+    for clean, han, strip, lower in ((True, True, None, True), (False, False, None, False), (True, False, True, False),
+                                     (False, True, False, True)):
+        yield {"type": "BertNormalizer", "clean_text": clean, "handle_chinese_chars": han, "strip_accents": strip,
+               "lowercase": lower}
+    yield {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(tokenizer_kinds.charsmap(rules=RULES)).decode()}
     yield {"type": "Prepend", "prepend": "\u2581"}
     for pattern in ({"String": " "}, {"String": "ab"}, {"Regex": r"\s+"}, {"Regex": r"[0-9]*"}, {"Regex": r"\s"}, {"Regex": "^."}):
         yield {"type": "Replace", "pattern": pattern, "content": "<é>"}
@@ -307,6 +270,9 @@ def decoder_cases():
         yield {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
                                                 {"type": "ByteFallback"}, {"type": "Fuse"},
                                                 {"type": "Strip", "content": " ", "start": start, "stop": stop}]}
+    for cleanup in (False, True):
+        yield {"type": "WordPiece", "prefix": "##", "cleanup": cleanup}
+    yield {"type": "BPEDecoder", "suffix": "</w>"}
     yield {"type": "Replace", "pattern": {"Regex": r"[aeiou]+"}, "content": "-"}
     for scheme in ("always", "never", "first"):
         yield {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": True}
@@ -315,7 +281,7 @@ def decoder_cases():
 
 TOKENS = ["\u2581", "\u2581Hello", "\u2581\u2581", "\u2581a\u2581b", "wor", "ld", "lo", "l", "o", "  x  ", " ", "   ", "\u0120the", "\u0120", "\u010a",
           "\u00c3", "\u00a9", "\u00e2\u0124", "\u00ac", "\u00f0\u0141", "\u013a\u0122", "plain \u2581 text", "<0xC3>", "<0xA9>", "<0xe2>", "<0x0A>", "<0xG1>",
-          "<0x41>", "<0x4>", "é", "😀", ",", "<0xFF>"]
+          "<0x41>", "<0x4>", "é", "😀", ",", "<0xFF>", "##ing", "##", "a</w>", "</w></w>", ".", "n't", "'", "do not", "'re"]
 
 
 def make_steps(texts):
@@ -345,6 +311,31 @@ def make_steps(texts):
     return steps
 
 
+def thinned(golden):
+    """Every third string, a third of the lists: enough for one more kind."""
+    golden["encode"] = [ids if i % 3 == 0 else None for i, ids in enumerate(golden["encode"])]
+    golden["decode"] = golden["decode"][::3] + golden["decode"][-30:]
+    return golden
+
+
+def write_kinds(texts):
+    for seed, name in enumerate(tokenizer_kinds.GOLDEN_KINDS):
+        folder = OUT / name
+        folder.mkdir(exist_ok=True)
+        files, reference = tokenizer_kinds.make_small(name)
+        for file, data in files.items():
+            (folder / file).write_bytes(data)
+        if "tokenizer.json" in files:
+            golden = json_golden(Tokenizer.from_file(str(folder / "tokenizer.json")), texts, seed)
+        elif reference is not None:
+            encoded = [reference.encode(text, allowed_special="all") for text in texts]
+            lists = [ids for ids in encoded if ids][::6] + random_lists(60, reference.n_vocab - 2, seed)
+            golden = {"encode": encoded, "decode": [[ids, reference.decode(ids)] for ids in lists]}
+        else:
+            golden = sentencepiece_golden(folder / "tokenizer.model", texts, seed)
+        write(folder / "golden.json", thinned(golden))
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     texts = make_texts()
@@ -362,8 +353,10 @@ def main():
     for seed, (name, options) in enumerate(SENTENCEPIECE.items()):
         folder = OUT / name
         folder.mkdir(exist_ok=True)
-        train_sentencepiece(options, folder)
+        (folder / "tokenizer.model").write_bytes(tokenizer_kinds.train_sentencepiece_model(
+            model_type="bpe", character_coverage=0.98, **options))
         write(folder / "golden.json", sentencepiece_golden(folder / "tokenizer.model", texts, seed))
+    write_kinds(texts)
     for name, source in (("stories-19m", "stories-19m"), ("stories260k", "stories260k/hf-f32")):
         folder = OUT / name
         folder.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ _llm_quantize() {
     case $word in
       littlebit) [[ -z $command ]] && command=littlebit ;;
       info) [[ -z $command || $command == littlebit ]] && command+=info ;;
+      tokenize) [[ -z $command ]] && command=tokenize ;;
       compress | convert | validate | run) [[ $command == littlebit ]] && command+=$word ;;
     esac
   done
@@ -38,10 +39,11 @@ _llm_quantize() {
   local options="-h --help --format --verbosity"
   case $command in
     "") options+=" --version"
-        [[ $current != -* ]] && { COMPREPLY=($(compgen -W "info littlebit" -- "$current")); return; } ;;
+        [[ $current != -* ]] && { COMPREPLY=($(compgen -W "info littlebit tokenize" -- "$current")); return; } ;;
     littlebit) [[ $current != -* ]] &&
         { COMPREPLY=($(compgen -W "compress info convert validate run" -- "$current")); return; } ;;
     info) options+=" --check" ;;
+    tokenize) options+=" -f --file --decode --no-special --pieces --json-lines" ;;
     littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
         --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits

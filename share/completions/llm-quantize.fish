@@ -1,8 +1,9 @@
 # fish completion for llm-quantize
 set -l tool complete -c llm-quantize
-set -l top 'not __fish_seen_subcommand_from info littlebit'
+set -l top 'not __fish_seen_subcommand_from info littlebit tokenize'
 set -l group '__fish_seen_subcommand_from littlebit; and not __fish_seen_subcommand_from compress info convert validate run'
 set -l model_info '__fish_seen_subcommand_from info; and not __fish_seen_subcommand_from littlebit'
+set -l tokenize '__fish_seen_subcommand_from tokenize'
 set -l compress '__fish_seen_subcommand_from compress'
 set -l info '__fish_seen_subcommand_from littlebit; and __fish_seen_subcommand_from info'
 set -l convert '__fish_seen_subcommand_from convert'
@@ -15,6 +16,7 @@ $tool -n 'not __fish_seen_subcommand_from compress' -l format -xa 'human json' -
 $tool -n $top -l version -d 'Show the version'
 $tool -n $top -fa info -d 'Display information about a model'
 $tool -n $top -fa littlebit -d 'LittleBit ultra-low-bit compression'
+$tool -n $top -fa tokenize -d 'Text to token ids and back'
 $tool -n $group -fa compress -d 'Compress a model'
 $tool -n $group -fa info -d 'Display information about a .littlebit file'
 $tool -n $group -fa convert -d 'Convert between formats'
@@ -22,6 +24,12 @@ $tool -n $group -fa validate -d 'Validate the quality of a compressed model'
 $tool -n $group -fa run -d 'Write text with a compressed model'
 
 $tool -n $model_info -l check -d 'Look for NaN and Inf'
+
+$tool -n $tokenize -s f -l file -r -d 'Read this file'
+$tool -n $tokenize -l decode -d 'Ids in, text out'
+$tool -n $tokenize -l no-special -d 'Without begin, end and special tokens'
+$tool -n $tokenize -l pieces -d 'Show pieces beside ids'
+$tool -n $tokenize -l json-lines -d 'Every text is a JSON string'
 
 $tool -n $compress -l target-bpw -x -d 'Target bits per weight'
 $tool -n $compress -l rank -x -d 'Manual latent rank'

@@ -6,8 +6,9 @@
 namespace llmq {
 
 std::span<const Command> Commands() {
-  static constexpr std::array<Command, 6> kCommands = {{
+  static constexpr std::array<Command, 7> kCommands = {{
       {"", "info", "Display information about a model", SetupModelInfo},
+      {"", "tokenize", "Text to token ids and back", SetupTokenize},
       {"littlebit", "compress", "Compress a model using LittleBit factorization", SetupCompress},
       {"littlebit", "info", "Display information about a .littlebit file", SetupLittleBitInfo},
       {"littlebit", "convert", "Convert between LittleBit formats", SetupConvert},

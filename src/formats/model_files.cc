@@ -15,22 +15,16 @@
 namespace llmq {
 namespace {
 
-constexpr std::array kNames = {"config.json",
-                               "generation_config.json",
-                               "tokenizer.json",
-                               "tokenizer.model",
-                               "tokenizer_config.json",
-                               "special_tokens_map.json",
-                               "added_tokens.json",
-                               "vocab.json",
-                               "merges.txt",
-                               "chat_template.jinja",
-                               "chat_template.json"};
+constexpr std::array kNames = {
+    "config.json",       "generation_config.json", "tokenizer.json",
+    "tokenizer.model",   "tokenizer_config.json",  "special_tokens_map.json",
+    "added_tokens.json", "qwen.tiktoken",          "vocab.json",
+    "merges.txt",        "chat_template.jinja",    "chat_template.json"};
 constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;
 
 }  // namespace
 
-ModelFiles ReadModelFiles(const std::filesystem::path& directory) {
+ModelFiles ReadTokenizerFiles(const std::filesystem::path& directory) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(directory, ignored)) {
     throw Error(
@@ -44,6 +38,11 @@ ModelFiles ReadModelFiles(const std::filesystem::path& directory) {
     const std::filesystem::path path = directory / name;
     if (std::filesystem::exists(path, ignored)) files[name] = ReadTextFile(path, kMaxFileBytes);
   }
+  return files;
+}
+
+ModelFiles ReadModelFiles(const std::filesystem::path& directory) {
+  ModelFiles files = ReadTokenizerFiles(directory);
   if (!files.contains("config.json")) {
     throw Error(ErrorCode::kModelNotFound,
                 fmt::format("{}: expected config.json, found none", directory.string()),

@@ -20,6 +20,7 @@
 #include "text/json_steps.h"
 #include "text/json_tokenizer.h"
 #include "text/sentencepiece_model.h"
+#include "text/tiktoken.h"
 #include "text/vocabulary.h"
 
 namespace llmq {
@@ -83,6 +84,19 @@ bool AddsSpacePrefix(const SortedJson& file, const std::string& where) {
   }
   if (!escaped) FailConversion(where + ": expected a step that makes spaces visible, found none");
   return prefix;
+}
+
+// Only byte-pair encoding whose words are not marked at begin or end can be written.
+void RequirePlainBpe(const SortedJson& file, const std::string& where) {
+  const std::string inside = where + ": model";
+  const SortedJson& model = RequireKey(file, "model", where);
+  const std::string type = GetString(model, "type", "BPE", inside);
+  if (type != "BPE") FailConversion(fmt::format("{}: expected type BPE, found {}", inside, type));
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    if (!GetString(model, key, "", inside).empty()) {
+      FailConversion(fmt::format("{}: expected no {}, found one", inside, key));
+    }
+  }
 }
 
 void AppendPieces(const VocabularyPieces& pieces, bool with_scores, std::vector<GgufKey>& keys) {
@@ -168,6 +182,7 @@ class KeyBuilder {
         listed_(ReadListedTokens(files, json_, where)) {}
 
   std::vector<GgufKey> Build(const std::string& pre_tokenizer) const {
+    if (!json_.is_null()) RequirePlainBpe(json_, json_where());
     if (!json_.is_null() && IsByteLevel(json_, json_where())) return ByteLevel(pre_tokenizer);
     if (!pre_tokenizer.empty()) {
       throw Error(
@@ -197,7 +212,13 @@ class KeyBuilder {
 
   std::vector<GgufKey> Scored(const std::string& bytes) const {
     const std::string inside = where_ + ": tokenizer.model";
+    if (LooksLikeTiktoken(bytes)) {
+      FailConversion(inside + ": expected a SentencePiece model, found a tiktoken file");
+    }
     const auto model = SentencePieceModel::Parse(bytes, inside);
+    if (model.model_type != kBpeModelType) {
+      FailConversion(inside + ": expected a model of type BPE, found unigram");
+    }
     if (model.treat_whitespace_as_suffix) {
       FailConversion(inside + ": expected spaces before words, found them behind");
     }

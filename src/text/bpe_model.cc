@@ -16,55 +16,34 @@ uint64_t PairKey(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
 
-void RefuseOptions(const SortedJson& model, const std::string& where) {
-  const std::string type = GetString(model, "type", "BPE", where);
-  if (type != "BPE") {
-    throw Error(ErrorCode::kGeneral,
-                fmt::format("{}: type: expected \"BPE\", found \"{}\"", where, type),
-                "This tokenizer cannot be used");
-  }
-  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!GetString(model, key, "", where).empty()) {
-      throw Error(ErrorCode::kGeneral, fmt::format("{}: {} is not supported", where, key));
-    }
-  }
-  if (GetNumber(model, "dropout", 0.0, where) != 0.0) {
-    throw Error(ErrorCode::kGeneral, where + ": dropout: expected none, found some");
-  }
-}
-
 }  // namespace
 
 BpeModel::BpeModel(const SortedJson& model, uint64_t file_bytes, const std::string& where)
-    : where_(where + ": model") {
-  if (!model.is_object()) throw Error(ErrorCode::kGeneral, where_ + ": expected an object");
-  RefuseOptions(model, where_);
+    : TokenModel(where) {
+  if (GetNumber(model, "dropout", 0.0, where_) != 0.0) {
+    throw Error(ErrorCode::kGeneral, where_ + ": dropout: expected none, found some");
+  }
   unknown_token_ = GetString(model, "unk_token", "", where_);
+  part_prefix_ = GetString(model, "continuing_subword_prefix", "", where_);
+  word_suffix_ = GetString(model, "end_of_word_suffix", "", where_);
   fuse_unknown_ = GetBool(model, "fuse_unk", false, where_);
   byte_fallback_ = GetBool(model, "byte_fallback", false, where_);
   ignore_merges_ = GetBool(model, "ignore_merges", false, where_);
-  ReadVocabulary(model, file_bytes);
-  words_are_independent_ = !ignore_merges_ && vocabulary_.Find(kVisibleSpace).has_value();
+  ReadVocabularyObject(model, file_bytes);
+  words_are_independent_ = !ignore_merges_ && part_prefix_.empty() && word_suffix_.empty() &&
+                           vocabulary_.Find(kVisibleSpace).has_value();
   ReadMerges(model);
-  unknown_id_ = vocabulary_.Find(unknown_token_);
   byte_tokens_ = vocabulary_.ByteTokens();
 }
 
-void BpeModel::ReadVocabulary(const SortedJson& model, uint64_t file_bytes) {
-  const SortedJson& vocabulary = RequireKey(model, "vocab", where_);
-  if (!vocabulary.is_object() || vocabulary.empty()) {
-    throw Error(ErrorCode::kGeneral, where_ + ": vocab: expected an object with tokens");
-  }
-  const auto highest =
-      static_cast<int64_t>(std::min<uint64_t>(file_bytes, std::numeric_limits<int32_t>::max()));
-  for (const auto& [token, id] : vocabulary.items()) {
-    const auto number =
-        static_cast<int32_t>(RequireIntInRange(id, 0, highest, "an id", where_ + ": vocab"));
-    if (!vocabulary_.Add(token, number)) {
+BpeModel::BpeModel(const std::vector<std::string>& tokens, const std::string& where)
+    : TokenModel(where), joins_by_rank_(true), ignore_merges_(true) {
+  for (const std::string& token : tokens) {
+    const int64_t rank = vocabulary_.size();
+    if (!vocabulary_.Add(token, static_cast<int32_t>(rank))) {
       throw Error(ErrorCode::kGeneral,
-                  fmt::format("{}: vocab: expected one token for each id, found \"{}\" and \"{}\" "
-                              "for {}",
-                              where_, *vocabulary_.Text(number), token, number));
+                  fmt::format("{}: rank {}: expected a new token, found \"{}\" again", where_, rank,
+                              token.substr(0, 60)));
     }
   }
 }
@@ -72,7 +51,6 @@ void BpeModel::ReadVocabulary(const SortedJson& model, uint64_t file_bytes) {
 void BpeModel::ReadMerges(const SortedJson& model) {
   const SortedJson& merges = RequireKey(model, "merges", where_);
   if (!merges.is_array()) throw Error(ErrorCode::kGeneral, where_ + ": merges: expected an array");
-  merges_.reserve(merges.size());
   uint32_t rank = 0;
   for (const SortedJson& merge : merges) {
     const bool pair =
@@ -96,7 +74,9 @@ void BpeModel::ReadMerges(const SortedJson& model) {
 }
 
 void BpeModel::AddMerge(std::string_view left, std::string_view right, uint32_t rank) {
-  const std::string joined = fmt::format("{}{}", left, right);
+  const bool long_enough = right.size() >= part_prefix_.size();
+  const std::string joined =
+      fmt::format("{}{}", left, long_enough ? right.substr(part_prefix_.size()) : right);
   const auto find = [&](std::string_view token) {
     const auto id = vocabulary_.Find(token);
     if (id) return *id;
@@ -105,7 +85,7 @@ void BpeModel::AddMerge(std::string_view left, std::string_view right, uint32_t 
                             where_, rank, token.substr(0, 60)));
   };
   const int32_t joined_id = find(joined);
-  merges_[PairKey(find(left), find(right))] = {rank, joined_id};
+  merges_.Insert(PairKey(find(left), find(right)), {}) = {rank, joined_id};  // the last one counts
   words_are_independent_ = words_are_independent_ && !CrossesWordBorder(joined);
 }
 
@@ -118,29 +98,28 @@ void BpeModel::Encode(std::string_view word, WordCache& cache, std::vector<int32
   }
 }
 
-void BpeModel::EncodeCached(std::string_view word, WordCache& cache,
-                            std::vector<int32_t>& ids) const {
-  if (const std::vector<int32_t>* known = cache.Find(word)) {
-    ids.insert(ids.end(), known->begin(), known->end());
-    return;
-  }
-  const size_t before = ids.size();
-  EncodeWord(word, ids);
-  cache.Add(word, ids.data() + before, ids.size() - before);
-}
-
 void BpeModel::EncodeWord(std::string_view word, std::vector<int32_t>& ids) const {
   if (ignore_merges_) {
     if (const auto id = vocabulary_.Find(word)) return ids.push_back(*id);
   }
   std::vector<BpeSymbol> symbols = SplitCharacters(word);
-  MergeSymbols(symbols, [&](const BpeSymbol& left, const BpeSymbol& right) {
-    const auto it = merges_.find(PairKey(left.id, right.id));
-    return it == merges_.end() ? std::nullopt : std::optional<BpeRule>(it->second);
-  });
+  Merge(word, symbols);
   for (const BpeSymbol& symbol : symbols) {
     if (symbol.length > 0) ids.push_back(symbol.id);
   }
+}
+
+void BpeModel::Merge(std::string_view word, std::vector<BpeSymbol>& symbols) const {
+  if (joins_by_rank_) {
+    return MergeSymbols(symbols, [&](const BpeSymbol& left, const BpeSymbol& right) {
+      const auto id = vocabulary_.Find(word.substr(left.begin, left.length + right.length));
+      return id ? std::optional<BpeRule>({static_cast<uint32_t>(*id), *id}) : std::nullopt;
+    });
+  }
+  MergeSymbols(symbols, [&](const BpeSymbol& left, const BpeSymbol& right) {
+    const BpeRule* rule = merges_.Find(PairKey(left.id, right.id));
+    return rule == nullptr ? std::nullopt : std::optional<BpeRule>(*rule);
+  });
 }
 
 std::vector<BpeSymbol> BpeModel::SplitCharacters(std::string_view word) const {
@@ -155,11 +134,18 @@ std::vector<BpeSymbol> BpeModel::SplitCharacters(std::string_view word) const {
     if (unknown) symbols.push_back(*unknown);
     unknown.reset();
   };
+  std::string marked;
   for (size_t at = 0; at < word.size();) {
     const size_t length = Utf8Length(word[at]);
-    const std::string_view character = word.substr(at, length);
+    std::string_view character = word.substr(at, length);
     const auto begin = static_cast<uint32_t>(at);
     at += length;
+    if (!part_prefix_.empty() || !word_suffix_.empty()) {
+      marked = begin > 0 ? part_prefix_ : "";
+      marked += character;
+      if (at == word.size()) marked += word_suffix_;
+      character = marked;
+    }
     if (const auto id = vocabulary_.Find(character)) {
       flush_unknown();
       symbols.push_back({*id, begin, static_cast<uint32_t>(length)});
@@ -170,7 +156,7 @@ std::vector<BpeSymbol> BpeModel::SplitCharacters(std::string_view word) const {
         unknown->length += static_cast<uint32_t>(length);
       } else {
         flush_unknown();
-        unknown = BpeSymbol{UnknownId(), begin, static_cast<uint32_t>(length)};
+        unknown = BpeSymbol{RequireUnknown(unknown_token_), begin, static_cast<uint32_t>(length)};
       }
     }
   }
@@ -188,13 +174,6 @@ bool BpeModel::AddByteSymbols(std::string_view character, size_t begin,
     symbols.push_back({token(byte), static_cast<uint32_t>(begin++), 1});
   }
   return true;
-}
-
-int32_t BpeModel::UnknownId() const {
-  if (unknown_id_) return *unknown_id_;
-  throw Error(ErrorCode::kGeneral,
-              fmt::format("{}: unk_token: expected a token of the vocabulary, found \"{}\"", where_,
-                          unknown_token_.substr(0, 60)));
 }
 
 }  // namespace llmq

@@ -11,11 +11,11 @@
 
 #include "llmq/error.h"
 #include "text/added_tokens.h"
-#include "text/bpe_model.h"
 #include "text/json_steps.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
 #include "text/token_decoder.h"
+#include "text/token_model.h"
 #include "text/utf8.h"
 
 namespace llmq {
@@ -55,20 +55,37 @@ void AddTemplate(const JsonStep& step, int64_t highest_id, Frame& frame) {
   frame.after.insert(frame.after.end(), added.after.begin(), added.after.end());
 }
 
+// BertProcessing and RobertaProcessing: one token before the text, another behind.
+void AddPair(const JsonStep& step, int64_t highest_id, Frame& frame) {
+  const auto id = [&](const char* key) {  // of ["</s>", 2]
+    const SortedJson& pair = RequireKey(*step.json, key, step.where);
+    if (!pair.is_array() || pair.size() != 2) {
+      throw Error(ErrorCode::kGeneral,
+                  fmt::format("{}: {}: expected a token and its id", step.where, key));
+    }
+    return static_cast<int32_t>(
+        RequireIntInRange(pair[1], 0, highest_id, "the id of a token", step.where));
+  };
+  frame.before.insert(frame.before.begin(), id("cls"));
+  frame.after.push_back(id("sep"));
+}
+
 class JsonTokenizer : public Tokenizer {
  public:
-  JsonTokenizer(const SortedJson& file, uint64_t file_bytes, const TokenizerConfig& config,
-                const std::string& where)
+  JsonTokenizer(const SortedJson& file, std::unique_ptr<const TokenModel> model,
+                uint64_t file_bytes, const TokenizerConfig& config, const std::string& where)
       : normalizer_(Normalizer::FromJson(file, where)),
         pre_tokenizer_(PreTokenizer::FromJson(file, where)),
-        model_(RequireKey(file, "model", where), file_bytes, where),
-        added_(file.value("added_tokens", SortedJson()), model_.vocabulary(), normalizer_,
+        model_(std::move(model)),
+        added_(file.value("added_tokens", SortedJson()), model_->vocabulary(), normalizer_,
                file_bytes, where),
         decoder_(DecoderSpec::FromJson(file, where)) {
     IndexAddedTokens(where);
     for (const JsonStep& step : FlattenSteps(file, "post_processor", "processors", where)) {
       if (step.type == "TemplateProcessing") {
         AddTemplate(step, vocab_size() - 1, frame_);
+      } else if (step.type == "BertProcessing" || step.type == "RobertaProcessing") {
+        AddPair(step, vocab_size() - 1, frame_);
       } else if (step.type != "ByteLevel") {  // ByteLevel only concerns offsets
         FailUnsupported(step);
       }
@@ -83,7 +100,7 @@ class JsonTokenizer : public Tokenizer {
     if (add_special) ids = frame_.before;
     WordCache cache;
     const auto on_token = [&](int32_t id) { ids.push_back(id); };
-    const auto on_word = [&](const TextPiece& word) { model_.Encode(word.text, cache, ids); };
+    const auto on_word = [&](const TextPiece& word) { model_->Encode(word.text, cache, ids); };
     const auto on_raw_text = [&](std::string_view part, size_t offset) {
       const auto on_text = [&](std::string_view stretch, size_t offset_in_part) {
         pre_tokenizer_.Split({stretch, offset == 0 && offset_in_part == 0}, std::ref(on_word));
@@ -98,11 +115,11 @@ class JsonTokenizer : public Tokenizer {
   std::unique_ptr<TokenDecoder> NewDecoder(bool skip_special) const override;
 
   int64_t vocab_size() const override {
-    return std::max(model_.vocabulary().size(), added_index_.size());
+    return std::max(model_->vocabulary().size(), added_index_.size());
   }
   std::optional<int32_t> TokenToId(std::string_view token) const override {
     const auto added = added_index_.Find(token);
-    return added ? added : model_.vocabulary().Find(token);
+    return added ? added : model_->vocabulary().Find(token);
   }
   std::string IdToToken(int32_t id) const override {
     const std::string* text = Text(id);
@@ -113,7 +130,7 @@ class JsonTokenizer : public Tokenizer {
 
   const std::string* Text(int32_t id) const {  // nullptr if there is no such id
     const std::string* added = added_index_.Text(id);
-    return added != nullptr ? added : model_.vocabulary().Text(id);
+    return added != nullptr ? added : model_->vocabulary().Text(id);
   }
   bool IsSpecial(int32_t id) const { return special_ids_.contains(id); }
   const DecoderSpec& decoder() const { return decoder_; }
@@ -145,7 +162,7 @@ class JsonTokenizer : public Tokenizer {
 
   const Normalizer normalizer_;
   const PreTokenizer pre_tokenizer_;
-  const BpeModel model_;
+  const std::unique_ptr<const TokenModel> model_;
   const AddedTokens added_;
   const DecoderSpec decoder_;
   Vocabulary added_index_;
@@ -199,11 +216,33 @@ SortedJson ListMerges(std::string_view text) {
 
 }  // namespace
 
+std::unique_ptr<Tokenizer> MakeTokenizer(const SortedJson& file,
+                                         std::unique_ptr<const TokenModel> model,
+                                         uint64_t file_bytes, const TokenizerConfig& config,
+                                         const std::string& where) {
+  return std::make_unique<JsonTokenizer>(file, std::move(model), file_bytes, config, where);
+}
+
 std::unique_ptr<Tokenizer> ReadJsonTokenizer(std::string_view text, const TokenizerConfig& config,
                                              const std::string& where) {
   const SortedJson file = ParseSortedJson(text, where);
   if (!file.is_object()) throw Error(ErrorCode::kGeneral, where + ": expected an object");
-  return std::make_unique<JsonTokenizer>(file, text.size(), config, where);
+  auto model = ReadTokenModel(RequireKey(file, "model", where), text.size(), where);
+  return MakeTokenizer(file, std::move(model), text.size(), config, where);
+}
+
+SortedJson BeginTemplate(const TokenizerConfig& config) {
+  for (const SortedJson& token : config.added_tokens) {
+    if (config.bos_token.empty() || token.value("content", SortedJson()) != config.bos_token) {
+      continue;
+    }
+    const SortedJson special = {{"ids", {token["id"]}}};
+    return {
+        {"type", "TemplateProcessing"},
+        {"single", {{{"SpecialToken", {{"id", config.bos_token}}}}, {{"Sequence", {{"id", "A"}}}}}},
+        {"special_tokens", {{config.bos_token, special}}}};
+  }
+  return {};
 }
 
 SortedJson Gpt2TokenizerJson(std::string_view vocab_json, std::string_view merges_txt,
@@ -219,12 +258,19 @@ SortedJson Gpt2TokenizerJson(std::string_view vocab_json, std::string_view merge
   file["model"]["merges"] = ListMerges(merges_txt);
   file["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
   file["decoder"] = {{"type", "ByteLevel"}};
-  file["added_tokens"] = config.added_tokens;
+  TokenizerConfig complete = config;
   const SortedJson& vocab = file["model"]["vocab"];
-  if (config.added_tokens.empty() && vocab.is_object() && vocab.contains("<|endoftext|>")) {
-    file["added_tokens"].push_back(
-        {{"id", vocab["<|endoftext|>"]}, {"content", "<|endoftext|>"}, {"special", true}});
+  if (config.added_tokens.empty() && vocab.is_object()) {
+    std::vector<std::string> specials = config.special_tokens;
+    if (specials.empty()) specials.push_back("<|endoftext|>");
+    for (const std::string& special : specials) {
+      if (!vocab.contains(special)) continue;
+      complete.added_tokens.push_back(
+          {{"id", vocab[special]}, {"content", special}, {"special", true}});
+    }
   }
+  file["added_tokens"] = complete.added_tokens;
+  if (config.add_bos_token.value_or(false)) file["post_processor"] = BeginTemplate(complete);
   return file;
 }
 
@@ -236,7 +282,8 @@ std::unique_ptr<Tokenizer> ReadGpt2Tokenizer(std::string_view vocab_json,
   TokenizerConfig with_names = config;
   if (with_names.bos_token.empty()) with_names.bos_token = "<|endoftext|>";
   if (with_names.eos_token.empty()) with_names.eos_token = "<|endoftext|>";
-  return std::make_unique<JsonTokenizer>(file, vocab_json.size(), with_names, where);
+  auto model = ReadTokenModel(RequireKey(file, "model", where), vocab_json.size(), where);
+  return MakeTokenizer(file, std::move(model), vocab_json.size(), with_names, where);
 }
 
 }  // namespace llmq

@@ -1,13 +1,12 @@
 #include "text/normalizer.h"
 
 #include <fmt/format.h>
-#include <utf8proc.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <memory>
+#include <utility>
 
 #include "llmq/error.h"
+#include "text/base64.h"
+#include "text/character_steps.h"
 #include "text/json_steps.h"
 #include "text/pattern.h"
 #include "text/utf8.h"
@@ -18,39 +17,6 @@ namespace {
 // The longest honest growth is NFKD's, 18 code points for one.
 constexpr size_t kMaxGrowth = 64;
 constexpr size_t kMaxExtraBytes = 4096;
-
-bool IsAscii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
-}
-
-std::string UnicodeForm(std::string text, utf8proc_option_t form, const std::string& where) {
-  if (IsAscii(text)) return text;  // every form leaves ASCII alone
-  utf8proc_uint8_t* out = nullptr;
-  const utf8proc_ssize_t length =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &out, form);
-  if (length < 0) {
-    throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, utf8proc_errmsg(length)));
-  }
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(out, &std::free);
-  return {reinterpret_cast<const char*>(out), static_cast<size_t>(length)};
-}
-
-std::string Lowercase(const std::string& text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Unit unit = ReadUtf8(text, at);
-    at += unit.length;
-    if (unit.code == 0x130) {  // the one letter whose lower case is two code points
-      out += "i\xCC\x87";
-    } else {
-      AppendUtf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(unit.code))),
-                 out);
-    }
-  }
-  return out;
-}
 
 std::string Strip(const std::string& text, bool left, bool right) {
   size_t begin = 0;
@@ -83,18 +49,41 @@ std::string Replace(const std::string& text, const Pattern& pattern, const std::
   return out.append(text, done);
 }
 
+// An object with two keys, "type" and the compiled rules in Base64.
+std::function<std::string(std::string)> PrecompiledRules(const SortedJson& json,
+                                                         const std::string& where) {
+  const auto charsmap = DecodeBase64(RequireString(json, "precompiled_charsmap", where));
+  if (!charsmap)
+    throw Error(ErrorCode::kGeneral, where + ": precompiled_charsmap: expected Base64");
+  return [rules = CharacterRules(*charsmap, where + ": precompiled_charsmap")](
+             const std::string& text) { return ApplyRules(text, rules); };
+}
+
+std::function<std::string(std::string)> BertNormalizer(const SortedJson& json,
+                                                       const std::string& where) {
+  BertOptions options;
+  options.clean_text = GetBool(json, "clean_text", true, where);
+  options.space_around_han = GetBool(json, "handle_chinese_chars", true, where);
+  options.lowercase = GetBool(json, "lowercase", true, where);
+  options.strip_accents = GetBool(json, "strip_accents", options.lowercase, where);
+  return [options](std::string text) { return NormalizeForBert(std::move(text), options); };
+}
+
 std::function<std::string(std::string)> ParseStep(const JsonStep& step) {
   const SortedJson& json = *step.json;
-  const auto form = [&](int options) {
-    return [options, where = step.where](std::string text) {
-      return UnicodeForm(std::move(text), static_cast<utf8proc_option_t>(options), where);
-    };
+  const auto form = [](NormalForm which) {
+    return [which](std::string text) { return ToNormalForm(std::move(text), which); };
   };
-  if (step.type == "NFC") return form(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-  if (step.type == "NFD") return form(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
-  if (step.type == "NFKC") return form(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
-  if (step.type == "NFKD") return form(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
-  if (step.type == "Lowercase") return [](std::string text) { return Lowercase(text); };
+  if (step.type == "NFC") return form(NormalForm::kNfc);
+  if (step.type == "NFD") return form(NormalForm::kNfd);
+  if (step.type == "NFKC") return form(NormalForm::kNfkc);
+  if (step.type == "NFKD") return form(NormalForm::kNfkd);
+  if (step.type == "Lowercase") return Lowercase;
+  if (step.type == "StripAccents") return StripMarks;
+  if (step.type == "Nmt") return CleanForTranslation;
+  if (step.type == "ByteLevel") return WriteBytes;
+  if (step.type == "BertNormalizer") return BertNormalizer(json, step.where);
+  if (step.type == "Precompiled") return PrecompiledRules(json, step.where);
   if (step.type == "Prepend") {
     return [prefix = RequireString(json, "prepend", step.where)](std::string text) {
       return text.empty() ? text : prefix + text;

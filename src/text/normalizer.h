@@ -1,7 +1,8 @@
 // The normalizers of a tokenizer.json: text is rewritten before it is cut into words.
 //
 // Before this: the text between added tokens. After this: src/text/pre_tokenizer.
-// Supported: NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip, Sequence.
+// Supported: NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Nmt, BertNormalizer, Precompiled,
+// ByteLevel (src/text/character_steps), Prepend, Replace, Strip, Sequence.
 #ifndef LLMQ_TEXT_NORMALIZER_H_
 #define LLMQ_TEXT_NORMALIZER_H_
 

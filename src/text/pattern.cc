@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <pcre2.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "llmq/error.h"
@@ -22,6 +23,19 @@ constexpr std::string_view kSpaceClass = R"(\p{White_Space})";
 constexpr std::string_view kNotSpaceClass = R"(\P{White_Space})";
 constexpr std::string_view kWordClass =
     R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
+
+using Code = std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)>;
+
+// Whether PCRE2 knows a script of that name and tells Script from Script_Extensions (since 10.40).
+bool IsScript(std::string_view name) {
+  const std::string expression = fmt::format(R"(\p{{sc:{}}})", name);
+  int error = 0;
+  size_t offset = 0;
+  const Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                                PCRE2_UTF, &error, &offset, nullptr),
+                  &pcre2_code_free);
+  return code != nullptr;
+}
 
 // Rewrites an Oniguruma expression for PCRE2, character by character.
 class Translator {
@@ -63,12 +77,23 @@ class Translator {
       out_ += in_class_ ? std::string(kWordClass) : fmt::format("[{}]", kWordClass);
     } else if (letter == 'W' && !in_class_) {
       out_ += fmt::format("[^{}]", kWordClass);
+    } else if ((letter == 'p' || letter == 'P') && in_.substr(at_).starts_with('{')) {
+      Property(letter);
     } else if (letter == 'W' || letter == 'h' || letter == 'H') {
       Refuse(fmt::format("\\{}{}", letter, in_class_ ? " in a class" : ""));
     } else {
       out_ += '\\';
       out_ += letter;
     }
+  }
+
+  // \p{Han} means the script; to PCRE2 alone it means every character used with it.
+  void Property(char letter) {
+    const size_t end = std::min(in_.find('}', at_), in_.size());
+    const std::string_view name = in_.substr(at_ + 1, end - at_ - 1);
+    const bool longer_than_category = name.size() > 2 && name.find_first_of(":=^") == name.npos;
+    out_ += fmt::format("\\{}{{{}", letter, longer_than_category && IsScript(name) ? "sc:" : "");
+    at_ += 1;  // the name and the '}' follow as they are
   }
 
   // A ']' that comes first in a class stands for itself.
@@ -87,9 +112,21 @@ class Translator {
       return;
     }
     if (rest.starts_with("&&")) Refuse("&& in a class");
-    if (rest[0] == '[') Refuse("a class inside a class");
+    if (rest[0] == '[' || (rest[0] == ']' && inner_classes_ > 0)) return InnerClass(rest);
     in_class_ = rest[0] != ']';
     out_ += in_[at_++];
+  }
+
+  // A class inside a class adds its characters: it is written without its brackets, unless it is
+  // negated or they keep a '-' from making a range.
+  void InnerClass(std::string_view rest) {
+    const bool opens = rest[0] == '[';
+    const bool plain =
+        opens ? !rest.starts_with("[^") && !rest.starts_with("[]") && in_[at_ - 1] != '-'
+              : !rest.starts_with("]-") && in_[at_ - 1] != '-';
+    if (!plain) Refuse("such a class inside a class");
+    inner_classes_ += opens ? 1 : -1;
+    ++at_;
   }
 
   std::string_view in_;
@@ -97,6 +134,7 @@ class Translator {
   std::string out_;
   size_t at_ = 0;
   bool in_class_ = false;
+  int inner_classes_ = 0;  // that are open inside it
 };
 
 std::string Pcre2Message(int code) {

@@ -22,6 +22,35 @@ constexpr std::string_view kWhitespaceWords =
     R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+)"
     R"(|[^\s\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+)";
 
+constexpr std::string_view kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
+
+// The scripts of Unicode 14 by their codes, but for Common and what counts as Han.
+constexpr std::string_view kScripts =
+    "Latn Cyrl Grek Arab Hebr Hang Thai Deva Adlm Aghb Ahom Armi Armn Avst Bali Bamu Bass "
+    "Batk Beng Bhks Bopo Brah Brai Bugi Buhd Cakm Cans Cari Cham Cher Chrs Copt Cpmn Cprt "
+    "Diak Dogr Dsrt Dupl Egyp Elba Elym Ethi Geor Glag Gong Gonm Goth Gran Gujr Guru Hano "
+    "Hatr Hluw Hmng Hmnp Hung Ital Java Kali Khar Khmr Khoj Kits Knda Kthi Lana Laoo Lepc "
+    "Limb Lina Linb Lisu Lyci Lydi Mahj Maka Mand Mani Marc Medf Mend Merc Mero Mlym Modi "
+    "Mong Mroo Mtei Mult Mymr Nand Narb Nbat Newa Nkoo Nshu Ogam Olck Orkh Orya Osge Osma "
+    "Ougr Palm Pauc Perm Phag Phli Phlp Phnx Plrd Prti Qaai Rjng Rohg Runr Samr Sarb Saur "
+    "Sgnw Shaw Shrd Sidd Sind Sinh Sogd Sogo Sora Soyo Sund Sylo Syrc Tagb Takr Tale Talu "
+    "Taml Tang Tavt Telu Tfng Tglg Thaa Tibt Tirh Tnsa Toto Ugar Vaii Vith Wara Wcho Xpeo "
+    "Xsux Yezi Yiii Zanb";
+
+// Runs of one script for "UnicodeScripts". Kana count as Han; a space and what is no character
+// belong to the script before them, and those before all others to none.
+std::string ScriptRuns() {
+  constexpr std::string_view kAny = R"( \p{sc:Zzzz})";
+  constexpr std::string_view kHan = R"(\p{sc:Hani}\p{sc:Hira}\p{sc:Kana}\x{30FC})";
+  std::string runs = fmt::format("[{}][{}{}]*|", kHan, kHan, kAny);
+  for (size_t at = 0; at < kScripts.size(); at += 5) {
+    const std::string script = fmt::format(R"(\p{{sc:{}}})", kScripts.substr(at, 4));
+    runs += fmt::format("{}[{}{}]*|", script, script, kAny);
+  }
+  return runs +
+         fmt::format(R"((?![ \x{{30FC}}])\p{{sc:Zyyy}}(?:(?!\x{{30FC}})[\p{{sc:Zyyy}}{}])*)", kAny);
+}
+
 // What becomes of the matches of a pattern; the names are the format's.
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
@@ -172,6 +201,43 @@ class MetaspaceStep : public PreTokenizerStep {
   const bool split_;
 };
 
+// Words between white space, punctuation by itself.
+class BertStep : public PreTokenizerStep {
+ public:
+  explicit BertStep(const std::string& where)
+      : spaces_(Pattern::Regex(R"(\s)", where), Behavior::kRemoved, false),
+        punctuation_(Pattern::Regex(kPunctuation, where), Behavior::kIsolated, false) {}
+
+  void Split(const TextPiece& piece, const PieceSink& sink) const override {
+    const auto word = [&](const TextPiece& part) { punctuation_.Split(part, sink); };
+    spaces_.Split(piece, std::ref(word));
+  }
+
+ private:
+  const SplitStep spaces_;
+  const SplitStep punctuation_;
+};
+
+// Pieces of so many characters.
+class FixedLengthStep : public PreTokenizerStep {
+ public:
+  explicit FixedLengthStep(int64_t length) : length_(length) {}
+
+  void Split(const TextPiece& piece, const PieceSink& sink) const override {
+    for (size_t begin = 0; begin < piece.text.size();) {
+      size_t end = begin;
+      for (int64_t i = 0; i < length_ && end < piece.text.size(); ++i) {
+        end += Utf8Length(piece.text[end]);
+      }
+      sink({piece.text.substr(begin, end - begin), piece.at_start && begin == 0});
+      begin = end;
+    }
+  }
+
+ private:
+  const int64_t length_;
+};
+
 std::unique_ptr<const PreTokenizerStep> ParseStep(const JsonStep& step) {
   const SortedJson& json = *step.json;
   const std::string& where = step.where;
@@ -189,9 +255,20 @@ std::unique_ptr<const PreTokenizerStep> ParseStep(const JsonStep& step) {
     const bool each = GetBool(json, "individual_digits", false, where);
     return split(R"(\p{N})", each ? Behavior::kIsolated : Behavior::kContiguous, false);
   }
+  if (step.type == "CharDelimiterSplit") {
+    return std::make_unique<SplitStep>(
+        Pattern::Literal(RequireString(json, "delimiter", where), where), Behavior::kRemoved,
+        false);
+  }
+  if (step.type == "FixedLength") {
+    return std::make_unique<FixedLengthStep>(
+        RequireIntInRange(RequireKey(json, "length", where), 1, INT32_MAX, "a length", where));
+  }
+  if (step.type == "UnicodeScripts") return split(ScriptRuns(), Behavior::kRemoved, true);
+  if (step.type == "BertPreTokenizer") return std::make_unique<BertStep>(where);
   if (step.type == "Punctuation") {
     const std::string behavior = GetString(json, "behavior", "Isolated", where);
-    return split(R"([!-/:-@\[-`{-~\p{P}])", ParseBehavior(behavior, where), false);
+    return split(kPunctuation, ParseBehavior(behavior, where), false);
   }
   if (step.type == "Whitespace") return split(kWhitespaceWords, Behavior::kRemoved, true);
   if (step.type == "WhitespaceSplit") return split(R"(\s)", Behavior::kRemoved, false);

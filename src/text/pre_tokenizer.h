@@ -1,8 +1,8 @@
 // The pre-tokenizers of a tokenizer.json: text is cut into words that no merge may cross.
 //
-// Before this: src/text/normalizer. After this: src/text/bpe_model, one word at a time.
+// Before this: src/text/normalizer. After this: src/text/token_model, one word at a time.
 // Supported: Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation,
-// Sequence.
+// BertPreTokenizer, CharDelimiterSplit, FixedLength, UnicodeScripts, Sequence.
 #ifndef LLMQ_TEXT_PRE_TOKENIZER_H_
 #define LLMQ_TEXT_PRE_TOKENIZER_H_
 

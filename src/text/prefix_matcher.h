@@ -1,4 +1,5 @@
-// Finds which of a set of strings a text goes on with: added tokens and user-defined symbols.
+// Finds which of a set of strings a text goes on with: added tokens, user-defined symbols, the
+// pieces of a unigram model.
 #ifndef LLMQ_TEXT_PREFIX_MATCHER_H_
 #define LLMQ_TEXT_PREFIX_MATCHER_H_
 
@@ -6,8 +7,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "text/flat_map.h"
 
 namespace llmq {
 
@@ -16,19 +18,33 @@ class PrefixMatcher {
   // `text` is not empty. The first id given to a text stays.
   void Add(std::string_view text, int32_t id);
 
+  // Calls `visit(id, length)` for every string of the set with which `text` continues at `at`,
+  // shortest first.
+  template <typename Visit>
+  void ForEach(std::string_view text, size_t at, const Visit& visit) const {
+    if (!first_bytes_.test(static_cast<unsigned char>(text[at]))) return;
+    uint64_t node = 0;
+    for (size_t i = at; i < text.size(); ++i) {
+      const uint32_t* next = next_nodes_.Find(node << 8 | static_cast<unsigned char>(text[i]));
+      if (next == nullptr) return;
+      node = *next;
+      if (node_ids_[node] != kNone) visit(node_ids_[node], i + 1 - at);
+    }
+  }
+
   struct Match {
     int32_t id;
     size_t length;  // bytes
   };
-  // The longest string of the set with which `text` continues at `at`.
+  // The longest of them.
   std::optional<Match> Longest(std::string_view text, size_t at) const;
   bool empty() const { return node_ids_.size() == 1; }
 
  private:
   static constexpr int32_t kNone = -1;
-  std::bitset<256> first_bytes_;                       // most positions are decided here
-  std::unordered_map<uint64_t, uint32_t> next_nodes_;  // (node << 8 | byte) -> node
-  std::vector<int32_t> node_ids_{kNone};               // [nodes]: id of the string ending there
+  std::bitset<256> first_bytes_;          // most positions are decided here
+  FlatMap<uint32_t> next_nodes_;          // (node << 8 | byte) -> node
+  std::vector<int32_t> node_ids_{kNone};  // [nodes]: id of the string ending there
 };
 
 }  // namespace llmq

@@ -211,12 +211,11 @@ SentencePieceModel SentencePieceModel::Parse(std::string_view bytes, const std::
     throw Error(ErrorCode::kGeneral, where + ": expected pieces, found none",
                 "The file is damaged or not a SentencePiece model");
   }
-  if (model.model_type != 2) {
-    throw Error(
-        ErrorCode::kGeneral,
-        fmt::format("{}: expected a model of type BPE (2), found {}", where,
-                    model.model_type == 1 ? "unigram (1)" : std::to_string(model.model_type)),
-        "This tokenizer cannot be used; give the model's tokenizer.json if it has a BPE one");
+  if (model.model_type != kUnigramModelType && model.model_type != kBpeModelType) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected a model of type unigram (1) or BPE (2), found {}", where,
+                            model.model_type),
+                "This tokenizer cannot be used");
   }
   return model;
 }

@@ -28,11 +28,14 @@ struct SentencePiece {
   PieceType type = PieceType::kNormal;
 };
 
+inline constexpr uint64_t kUnigramModelType = 1;
+inline constexpr uint64_t kBpeModelType = 2;
+
 struct SentencePieceModel {
   std::vector<SentencePiece> pieces;  // [vocabulary]; the index is the id
 
   // From the trainer's specification.
-  uint64_t model_type = 1;  // 1 unigram, 2 BPE
+  uint64_t model_type = kUnigramModelType;
   bool treat_whitespace_as_suffix = false;
   bool byte_fallback = false;
   std::string unk_surface = " \xE2\x81\x87 ";  // what an unknown piece is decoded to
@@ -45,7 +48,7 @@ struct SentencePieceModel {
   bool remove_extra_whitespaces = true;
   bool escape_whitespaces = true;
 
-  // Throws Error{kGeneral}, beginning with `where`, for anything damaged or not a BPE model.
+  // Throws Error{kGeneral}, beginning with `where`, for anything damaged or of another model type.
   static SentencePieceModel Parse(std::string_view bytes, const std::string& where);
   // A file that Parse() reads as this model.
   std::string Serialize() const;

@@ -12,8 +12,10 @@
 #include "llmq/error.h"
 #include "text/bpe_merge.h"
 #include "text/prefix_matcher.h"
+#include "text/sentencepiece_decoder.h"
 #include "text/sentencepiece_model.h"
 #include "text/sentencepiece_normalizer.h"
+#include "text/unigram_path.h"
 #include "text/utf8.h"
 #include "text/vocabulary.h"
 
@@ -32,7 +34,7 @@ class SentencePieceTokenizer : public Tokenizer {
         normalizer_(model_, user_defined_, where_) {
     IndexPieces();
     for (const int32_t id : added) special_.Add(model_.pieces[static_cast<size_t>(id)].text, id);
-    RankScores();
+    IsUnigram() ? IndexScores() : RankScores();
     byte_ids_ = vocabulary_.ByteTokens();
     for (size_t byte = 0; model_.byte_fallback && byte < 256; ++byte) {
       if (byte_ids_[byte] < 0 || TypeOf(byte_ids_[byte]) != PieceType::kByte) {
@@ -45,7 +47,7 @@ class SentencePieceTokenizer : public Tokenizer {
     words_are_independent_ = words_are_independent_ && space != kNoPiece;
     bos_id_ = FindControl(config.bos_token, model_.bos_piece);
     eos_id_ = FindControl(config.eos_token, model_.eos_piece);
-    add_bos_ = config.add_bos_token;
+    add_bos_ = config.add_bos_token.value_or(true);
     add_eos_ = config.add_eos_token;
   }
 
@@ -70,7 +72,9 @@ class SentencePieceTokenizer : public Tokenizer {
     return ids;
   }
 
-  std::unique_ptr<TokenDecoder> NewDecoder(bool skip_special) const override;
+  std::unique_ptr<TokenDecoder> NewDecoder(bool skip_special) const override {
+    return NewSentencePieceDecoder(model_, skip_special);
+  }
 
   int64_t vocab_size() const override { return vocabulary_.size(); }
   std::optional<int32_t> TokenToId(std::string_view token) const override {
@@ -82,8 +86,6 @@ class SentencePieceTokenizer : public Tokenizer {
   }
   std::optional<int32_t> bos_id() const override { return bos_id_; }
   std::optional<int32_t> eos_id() const override { return eos_id_; }
-
-  const SentencePieceModel& model() const { return model_; }
 
  private:
   PieceType TypeOf(int32_t id) const { return model_.pieces[static_cast<size_t>(id)].type; }
@@ -114,7 +116,25 @@ class SentencePieceTokenizer : public Tokenizer {
     }
   }
 
-  // Scores as merge priorities: the highest score is 0.
+  bool IsUnigram() const { return model_.model_type == kUnigramModelType; }
+
+  // For unigram models: pieces by their beginnings, and the range of the normal ones' scores.
+  void IndexScores() {
+    bool first = true;
+    for (size_t i = 0; i < model_.pieces.size(); ++i) {
+      const SentencePiece& piece = model_.pieces[i];
+      const bool normal = piece.type == PieceType::kNormal;
+      if (normal || piece.type == PieceType::kUserDefined) {
+        pieces_.Add(piece.text, static_cast<int32_t>(i));
+      }
+      if (!normal) continue;
+      min_score_ = first ? piece.score : std::min(min_score_, piece.score);
+      max_score_ = first ? piece.score : std::max(max_score_, piece.score);
+      first = false;
+    }
+  }
+
+  // For BPE models: scores: the highest score is 0.
   void RankScores() {
     std::vector<float> scores;  // falling, each once
     for (const SentencePiece& piece : model_.pieces) scores.push_back(piece.score);
@@ -146,6 +166,7 @@ class SentencePieceTokenizer : public Tokenizer {
     if (text.empty()) return;
     const std::string normalized = normalizer_.Normalize(text);
     const std::string_view all = normalized;
+    if (IsUnigram()) return EncodeUnigram(all, ids);
     for (size_t begin = 0; begin < all.size();) {
       const size_t end = words_are_independent_ ? WordEnd(all, begin) : all.size();
       const std::string_view word = all.substr(begin, end - begin);
@@ -161,6 +182,7 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   void EncodeWord(std::string_view word, std::vector<int32_t>& ids) const;
+  void EncodeUnigram(std::string_view text, std::vector<int32_t>& ids) const;
   std::vector<BpeSymbol> SplitCharacters(std::string_view word) const;
   void AppendPiece(std::string_view text, int32_t id, bool after_unknown,
                    std::vector<int32_t>& ids) const;
@@ -171,8 +193,11 @@ class SentencePieceTokenizer : public Tokenizer {
   PrefixMatcher user_defined_;
   const SentencePieceNormalizer normalizer_;
   Vocabulary vocabulary_;
-  std::vector<uint32_t> priorities_;  // [vocabulary]
-  std::vector<int32_t> byte_ids_;     // [256]
+  std::vector<uint32_t> priorities_;  // [vocabulary], BPE
+  PrefixMatcher pieces_;              // unigram: normal and user-defined pieces
+  float min_score_ = 0;
+  float max_score_ = 0;
+  std::vector<int32_t> byte_ids_;  // [256]
   int32_t unknown_id_ = kNoPiece;
   bool words_are_independent_ = true;  // no piece crosses from a word into the next word's U+2581
   std::optional<int32_t> bos_id_;
@@ -239,6 +264,25 @@ void SentencePieceTokenizer::EncodeWord(std::string_view word, std::vector<int32
   }
 }
 
+// The text at once, not word by word: sums in float depend on what is before.
+void SentencePieceTokenizer::EncodeUnigram(std::string_view text, std::vector<int32_t>& ids) const {
+  const auto score = [&](int32_t id, size_t length) -> double {
+    const SentencePiece& piece = model_.pieces[static_cast<size_t>(id)];
+    if (piece.type != PieceType::kUserDefined) return piece.score;
+    return static_cast<float>(length) * max_score_ - 0.1;  // likelier than anything of its length
+  };
+  const auto unknown_score = static_cast<float>(min_score_ - kUnknownPenalty);
+  const auto path = LikeliestPath(text, unknown_score, [&](size_t at, const auto& visit) {
+    pieces_.ForEach(text, at,
+                    [&](int32_t id, size_t length) { visit(id, length, score(id, length)); });
+  });
+  bool after_unknown = false;
+  for (const PathPiece& piece : path) {
+    AppendPiece(text.substr(piece.begin, piece.length), piece.id, after_unknown, ids);
+    after_unknown = piece.id == kUnknownPiece;
+  }
+}
+
 void SentencePieceTokenizer::AppendPiece(std::string_view text, int32_t id, bool after_unknown,
                                          std::vector<int32_t>& ids) const {
   if (id != kNoPiece) {
@@ -248,72 +292,6 @@ void SentencePieceTokenizer::AppendPiece(std::string_view text, int32_t id, bool
   } else if (!after_unknown) {  // a run of unknown characters is one unknown piece
     ids.push_back(unknown_id_);
   }
-}
-
-class SentencePieceDecoder : public TokenDecoder {
- public:
-  SentencePieceDecoder(const SentencePieceTokenizer& tokenizer, bool skip_special)
-      : tokenizer_(tokenizer), skip_special_(skip_special) {}
-
-  std::string Push(int32_t id) override {
-    if (id < 0 || id >= tokenizer_.vocab_size()) return "";
-    const SentencePiece& piece = tokenizer_.model().pieces[static_cast<size_t>(id)];
-    std::string out;
-    if (piece.type == PieceType::kByte) {
-      bytes_.push_back(static_cast<char>(*ParseByteToken(piece.text)));
-      out = TakeCharacters(/*at_end=*/false);
-    } else {
-      out = TakeCharacters(/*at_end=*/true);
-      anything_ = anything_ || !out.empty();
-      out += Surface(piece);
-    }
-    anything_ = anything_ || !out.empty();
-    return out;
-  }
-
-  std::string Flush() override { return TakeCharacters(/*at_end=*/true); }
-
- private:
-  // The first piece loses the space that encoding put before the text.
-  std::string Surface(const SentencePiece& piece) {
-    const SentencePieceModel& model = tokenizer_.model();
-    if (piece.type == PieceType::kControl) return skip_special_ ? "" : piece.text;
-    if (piece.type == PieceType::kUnknown) return model.unk_surface;
-    std::string_view text = piece.text;
-    const bool at_begin = !anything_ && !space_taken_;
-    if (at_begin && (model.add_dummy_prefix || model.remove_extra_whitespaces)) {
-      const bool space = text.starts_with(kVisibleSpace);
-      if (space) text.remove_prefix(kVisibleSpace.size());
-      // Where extra spaces are removed, all at the begin go.
-      space_taken_ = space && !model.remove_extra_whitespaces;
-    }
-    return PlainSpaces(text);
-  }
-
-  // Characters of the bytes so far; what is no character becomes U+FFFD byte by byte.
-  std::string TakeCharacters(bool at_end) {
-    std::string out;
-    size_t done = 0;
-    while (done < bytes_.size()) {
-      const Utf8Unit unit = ReadUtf8(bytes_, done);
-      if (unit.status == Utf8Status::kIncomplete && !at_end) break;
-      const bool valid = unit.status == Utf8Status::kValid;
-      out += valid ? std::string_view(bytes_).substr(done, unit.length) : kReplacementCharacter;
-      done += valid ? unit.length : 1;
-    }
-    bytes_.erase(0, done);
-    return out;
-  }
-
-  const SentencePieceTokenizer& tokenizer_;
-  const bool skip_special_;
-  std::string bytes_;         // of byte pieces, not yet characters
-  bool anything_ = false;     // some text has come out
-  bool space_taken_ = false;  // the space before the text has been taken off
-};
-
-std::unique_ptr<TokenDecoder> SentencePieceTokenizer::NewDecoder(bool skip_special) const {
-  return std::make_unique<SentencePieceDecoder>(*this, skip_special);
 }
 
 // Takes the added tokens of tokenizer_config.json into `model`; returns their ids. A text that is a

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
 #include "llmq/error.h"
@@ -16,6 +17,12 @@ namespace {
 
 // A chain of replacements could let a token grow without end.
 constexpr size_t kMaxTokenBytes = size_t{16} << 20;
+
+void ReplaceAll(std::string_view from, std::string_view to, std::string& text) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+}
 
 // For stages that must see a token whole.
 class WholeTokenStage : public DecoderStage {
@@ -194,6 +201,64 @@ class MetaspaceStage : public DecoderStage {
   bool drop_;  // in the first token, if a space was put before it
 };
 
+// Parts of words marked at their begin; between words goes a space.
+class WordPieceStage : public WholeTokenStage {
+ public:
+  WordPieceStage(std::string prefix, bool cleanup)
+      : prefix_(std::move(prefix)), cleanup_(cleanup) {}
+
+ private:
+  void OnToken(std::string_view token) override {
+    std::string out(token);
+    if (!first_) {
+      const bool part = token.starts_with(prefix_);
+      out = part ? out.substr(prefix_.size()) : " " + out;
+    }
+    first_ = false;
+    if (cleanup_) CleanUp(out);
+    next().Push(out, true);
+  }
+
+  // The spaces of English that a tokenizer put before punctuation and in contractions.
+  static void CleanUp(std::string& text) {
+    constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+        {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (const auto& [from, to] : kRules) ReplaceAll(from, to, text);
+  }
+
+  const std::string prefix_;
+  const bool cleanup_;
+  bool first_ = true;
+};
+
+// Words marked at their end, where a space goes; not behind the last token, which therefore waits.
+class WordSuffixStage : public WholeTokenStage {
+ public:
+  explicit WordSuffixStage(std::string suffix) : suffix_(std::move(suffix)) {}
+
+  void Flush() override {
+    Emit("");
+    next().Flush();
+  }
+
+ private:
+  void OnToken(std::string_view token) override {
+    Emit(" ");
+    waiting_ = token;
+  }
+
+  void Emit(std::string_view space) {
+    if (!waiting_) return;
+    ReplaceAll(suffix_, space, *waiting_);
+    next().Push(*std::exchange(waiting_, std::nullopt), true);
+  }
+
+  const std::string suffix_;  // not empty
+  std::optional<std::string> waiting_;
+};
+
 class JoinStage : public DecoderStage {
  public:
   void Push(std::string_view text, bool ends_token) override {
@@ -249,6 +314,17 @@ StageFactory ParseStage(const JsonStep& step) {
             stop = RequireIntInRange(RequireKey(json, "stop", where), 0, kMost, "stop", where)] {
       return std::make_unique<StripStage>(content, start, stop);
     };
+  }
+  if (step.type == "WordPiece") {
+    return [prefix = GetString(json, "prefix", "##", where),
+            cleanup = GetBool(json, "cleanup", true, where)] {
+      return std::make_unique<WordPieceStage>(prefix, cleanup);
+    };
+  }
+  if (step.type == "BPEDecoder") {
+    const std::string suffix = GetString(json, "suffix", "</w>", where);
+    if (suffix.empty()) throw Error(ErrorCode::kGeneral, where + ": suffix: expected a text");
+    return [suffix] { return std::make_unique<WordSuffixStage>(suffix); };
   }
   if (step.type == "Metaspace") {
     const bool legacy = GetBool(json, "add_prefix_space", true, where);

@@ -3,7 +3,8 @@
 // Before this: ids turned into token texts (src/text/json_tokenizer). After this: the terminal, or
 // the end of Tokenizer::Decode(). There is one implementation for whole texts and for streams, so
 // they cannot differ: each stage hands on what no later token can change and keeps the rest.
-// Supported: ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, Sequence.
+// Supported: ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, WordPiece, BPEDecoder,
+// Sequence.
 #ifndef LLMQ_TEXT_TOKEN_DECODER_H_
 #define LLMQ_TEXT_TOKEN_DECODER_H_
 

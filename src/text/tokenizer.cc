@@ -1,9 +1,12 @@
 // The door of src/text: chooses the reader by the files that are there.
 #include "llmq/tokenizer.h"
 
+#include <fmt/format.h>
+
 #include "llmq/error.h"
 #include "text/json_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
+#include "text/tiktoken.h"
 #include "text/tokenizer_config.h"
 
 namespace llmq {
@@ -16,6 +19,12 @@ std::unique_ptr<Tokenizer> Tokenizer::FromFiles(const ModelFiles& files, const s
   const TokenizerConfig config = TokenizerConfig::FromFiles(files, where);
   if (const std::string* text = find("tokenizer.json")) {
     return ReadJsonTokenizer(*text, config, where + ": tokenizer.json");
+  }
+  for (const char* name : {"tokenizer.model", "qwen.tiktoken"}) {
+    const std::string* bytes = find(name);
+    if (bytes != nullptr && LooksLikeTiktoken(*bytes)) {
+      return ReadTiktoken(*bytes, config, fmt::format("{}: {}", where, name));
+    }
   }
   if (const std::string* bytes = find("tokenizer.model")) {
     return ReadSentencePieceTokenizer(*bytes, config, where + ": tokenizer.model");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "llmq/error.h"
@@ -36,19 +37,36 @@ SortedJson ListAddedTokens(const SortedJson& by_id, const std::string& where) {
   return list;
 }
 
+// The file as an object, empty if it is missing.
+SortedJson ReadObject(const ModelFiles& files, const char* name, const std::string& where) {
+  const auto file = files.find(name);
+  if (file == files.end()) return SortedJson::object();
+  SortedJson json = ParseSortedJson(file->second, where + ": " + name);
+  if (!json.is_object()) {
+    throw Error(ErrorCode::kGeneral, fmt::format("{}: {}: expected an object", where, name));
+  }
+  return json;
+}
+
 }  // namespace
 
 TokenizerConfig TokenizerConfig::FromFiles(const ModelFiles& files, const std::string& where) {
   TokenizerConfig result;
-  const auto file = files.find("tokenizer_config.json");
-  if (file == files.end()) return result;
   const std::string inside = where + ": tokenizer_config.json";
-  const SortedJson json = ParseSortedJson(file->second, inside);
-  if (!json.is_object()) throw Error(ErrorCode::kGeneral, inside + ": expected an object");
+  SortedJson json = ReadObject(files, "tokenizer_config.json", where);
+  const SortedJson by_use = ReadObject(files, "special_tokens_map.json", where);
+  for (const char* use : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
+    if (json.value(use, SortedJson()).is_null()) json[use] = by_use.value(use, SortedJson());
+    const std::string text = TokenText(json, use, inside);
+    auto& all = result.special_tokens;
+    if (!text.empty() && std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+  }
   result.tokenizer_class = GetString(json, "tokenizer_class", "", inside);
   result.bos_token = TokenText(json, "bos_token", inside);
   result.eos_token = TokenText(json, "eos_token", inside);
-  result.add_bos_token = GetBool(json, "add_bos_token", true, inside);
+  if (!json.value("add_bos_token", SortedJson()).is_null()) {
+    result.add_bos_token = GetBool(json, "add_bos_token", true, inside);
+  }
   result.add_eos_token = GetBool(json, "add_eos_token", false, inside);
   const auto added = json.find("added_tokens_decoder");
   if (added != json.end()) result.added_tokens = ListAddedTokens(*added, inside);

@@ -231,7 +231,7 @@ def broken_models(directory):
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
-COMMANDS = [[], ["info"], ["littlebit"], *(["littlebit", name] for name in
+COMMANDS = [[], ["info"], ["tokenize"], ["littlebit"], *(["littlebit", name] for name in
                                             ("compress", "info", "convert", "validate", "run"))]
 
 
@@ -390,7 +390,35 @@ class BadArguments(ContractTest):
         self.assert_fails([*write, "-p", "x", "--temperature", "-1"], 2, "--temperature")
 
 
+    def test_tokenize_options(self):
+        model = settings.models / "stories260k/hf-f32"
+        (self.work / "ids.txt").write_text("1 2 3\n4 5 x\n")
+        self.assert_fails(["tokenize"], 2, "MODEL")
+        self.assert_fails(["tokenize", model, "a", "b"], 2, "unexpected argument 'b'")
+        self.assert_fails(["tokenize", model, "a", "--file", "b"], 2, "TEXT and --file")
+        self.assert_fails(["tokenize", model, "--decode", "--pieces", "1"], 2, "--decode and --pieces")
+        for ids in ("x", "1 2x", "1 -2", "512", "1 99999999999999999999", "1.0"):
+            self.assert_fails(["tokenize", model, "--decode", ids], 2, "TEXT: expected ids from 0 to 511", ids.split()[-1])
+        self.assert_fails(["tokenize", model, "--decode", "--file", self.work / "ids.txt"], 2, "line 2", "'x'")
+        self.assert_fails(["tokenize", model, "--file", self.work / "none.txt"], 3, "none.txt")
+        self.assert_fails(["tokenize", model, "--json-lines"], 2, "line 2: expected JSON", stdin='"a"\n"b\n')
+        self.assert_fails(["tokenize", model, "--json-lines", "[1]"], 2, "TEXT: expected a JSON string, found [1]")
+
+
 class BadModels(ContractTest):
+    def test_tokenizers(self):
+        empty = self.work / "empty"
+        empty.mkdir()
+        self.assert_fails(["tokenize", empty, "a"], 1, "expected a tokenizer, found none")
+        self.assert_fails(["tokenize", self.work / "none", "a"], 3, "none")
+        self.assert_fails(["tokenize", "org/name", "a"], 3, "Hub")
+        (self.work / "file").write_text("text")
+        self.assert_fails(["tokenize", self.work / "file", "a"], 1, "file")
+        (empty / "tokenizer.json").write_text('{"model": {"type": "Oracle"}}')
+        self.assert_fails(["tokenize", empty, "a"], 1, "tokenizer.json", "Oracle")
+        (empty / "tokenizer.json").write_text("{")
+        self.assert_fails(["tokenize", empty, "a"], 1, "tokenizer.json", "JSON")
+
     def test_no_model_there(self):
         (self.work / "file").write_text("text")
         (self.work / "empty").mkdir()
@@ -654,6 +682,60 @@ class Success(ContractTest):
         self.assertEqual(self.assert_succeeds(["littlebit", "run", path, "-p", "x", "-n", "0"]).stdout, "\n")
         result = self.assert_succeeds(["littlebit", "run", path, "-p", "x", "-n", "9999999999", "--threads", "1"])
         self.assertIn("context is 512", result.stderr)
+
+    def test_tokenize(self):
+        model = settings.models / "stories-19m"
+        one = self.assert_succeeds(["tokenize", model, "Once upon a time"])
+        self.assertEqual((one.stdout, one.stderr), ("1 413 439 261 386\n", ""))
+        self.assertEqual(self.assert_succeeds(["tokenize", model, "--decode", "1 413 439 261 386"]).stdout,
+                         "<s> Once upon a time\n")
+        self.assertEqual(self.assert_succeeds(["tokenize", model, "--decode", "--no-special", "[1,413, 439]"]).stdout,
+                         "Once upon\n")
+        lines = b"Once upon\n\n a time\xff\r\n\nend"
+        (self.work / "text.txt").write_bytes(lines)
+        file = self.assert_succeeds(["tokenize", model, "--no-special", "--file", self.work / "text.txt"]).stdout
+        self.assertEqual([line.split()[:1] for line in file.split("\n")], [["413"], [], ["1975"], [], ["776"], []])
+        back = subprocess.run([settings.tool, "tokenize", model, "--decode", file.split("\n")[2]], stdout=subprocess.PIPE)
+        self.assertEqual(back.stdout.decode(), " a time\ufffd\r\n")
+        result = subprocess.run([settings.tool, "tokenize", model, "--no-special"], input=lines, stdout=subprocess.PIPE)
+        self.assertEqual(result.stdout.decode(), file)
+        self.assertEqual(self.assert_succeeds(["tokenize", model, "-f", "-"], stdin="").stdout, "")
+        pieces = self.assert_succeeds(["tokenize", model, "--pieces", "Once upon"]).stdout
+        self.assertEqual(pieces, '1\t"<s>"\n413\t"▁Once"\n439\t"▁upon"\n\n')
+        text = 'a\nb "c" \u2028 \0'
+        line = self.assert_succeeds(["tokenize", model, "--json-lines"], stdin=json.dumps(text) + "\n").stdout
+        back = self.assert_succeeds(["tokenize", model, "--json-lines", "--decode", "--no-special"], stdin=line).stdout
+        self.assertEqual(json.loads(back), text)
+
+    def test_tokenize_json_and_other_containers(self):
+        model = settings.models / "stories260k/hf-f32"
+        result = json.loads(self.assert_succeeds(["--format", "json", "tokenize", model, "--pieces"], stdin="a b\n\n").stdout)
+        self.assert_schema(result, {"status": str, "model": str, "vocab_size": int, "bos_id": int, "eos_id": int, "lines": list})
+        self.assertEqual([len(line["ids"]) == len(line["pieces"]) for line in result["lines"]], [True, True])
+        self.assertEqual(result["lines"][1], {"ids": [1], "pieces": ["<s>"]})
+        decoded = json.loads(self.assert_succeeds(["--format", "json", "tokenize", model, "--decode", "1"]).stdout)
+        self.assertEqual(decoded["lines"], [{"text": "<s>"}])
+        path = self.littlebit_file()
+        self.assert_succeeds(["littlebit", "convert", path, "gguf-ext", "-o", self.out])
+        self.assert_succeeds(["littlebit", "convert", path, "gguf-lossy", "--force", "--gguf-quant", "q8_0", "-o", self.out])
+        texts = {self.assert_succeeds(["tokenize", file, "Once upon a time"]).stdout
+                 for file in (model, path, self.out / "model.gguf", self.out / "model-lossy-Q8_0.gguf")}
+        self.assertEqual(len(texts), 1)
+        only = self.work / "only"  # no config.json, no weights
+        only.mkdir()
+        shutil.copy(model / "tokenizer.json", only)
+        self.assertEqual(self.assert_succeeds(["tokenize", only, "Once upon a time"]).stdout, texts.pop())
+
+    def test_chat_templates_are_carried_verbatim(self):
+        model = ModelCopy(self.work / "model").path
+        template = "{{ bos_token }}{% for m in messages %}\n\t[\u2581é \"x\"]{{ m['content'] }}{% endfor %}\n"
+        (model / "chat_template.jinja").write_text(template)
+        path = self.littlebit_file(model=model)
+        self.assertIn(template.encode(), path.read_bytes())
+        self.assert_succeeds(["littlebit", "convert", path, "gguf-ext", "-o", self.out])
+        self.assert_succeeds(["littlebit", "convert", path, "gguf-lossy", "--force", "--gguf-quant", "q8_0", "-o", self.out])
+        for name in ("model.gguf", "model-lossy-Q8_0.gguf"):
+            self.assertIn(template.encode(), (self.out / name).read_bytes())
 
     def test_validate(self):
         model = settings.models / "stories260k/hf-f32"

@@ -19,7 +19,8 @@ std::unique_ptr<Tokenizer> TokenizerFrom(std::span<const GgufKey> keys) {
 }
 
 ModelFiles GoldenFiles(const std::string& name) {
-  return ReadFiles(GoldenPath(name), {"tokenizer.json", "tokenizer.model"});
+  return ReadFiles(GoldenPath(name),
+                   {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"});
 }
 
 ModelFiles StoriesFiles(const std::string& folder) {

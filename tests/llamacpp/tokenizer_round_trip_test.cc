@@ -1,11 +1,9 @@
 // Files -> keys -> files: the same ids. The expected ids are those of the reference libraries
 // (scripts/golden/make_tokenizer_golden.py) and of llama.cpp's published vectors.
-#include <cstdlib>
 #include <map>
-#include <sstream>
 
-#include "base/file.h"
 #include "tests/llamacpp/tokenizer_keys_support.h"
+#include "tests/text/llama_cpp_vectors.h"
 
 namespace llmq {
 namespace {
@@ -150,88 +148,69 @@ TEST(TokenizerRoundTrip, ChatTemplates) {
 struct Vectors {
   std::string name;
   std::string vectors;
-  std::string folder;
-  std::vector<std::pair<std::string, std::string>> files;  // its name there, its name here
+  PublicTokenizer tokenizer;
   int64_t vocab_size;
   std::string pre;
 };
 
 const Vectors kVectors[] = {
-    {"Llama2", "llama-spm", "llama-2", {{"tokenizer.model", "tokenizer.model"}}, 32000, "default"},
+    {"Llama2",
+     "llama-spm",
+     {"llama-2", {{"tokenizer.model", "tokenizer.model"}}},
+     32000,
+     "default"},
     {"Llama3",
      "llama-bpe",
-     "llama-3.2",
-     {{"tokenizer.assembled.json", "tokenizer.json"}},
+     {"llama-3.2", {{"tokenizer.assembled.json", "tokenizer.json"}}},
      128256,
      "llama-bpe"},
     {"Qwen2",
      "qwen2",
-     "qwen2.5",
-     {{"tokenizer.assembled.json", "tokenizer.json"},
-      {"tokenizer_config.json", "tokenizer_config.json"}},
+     {"qwen2.5",
+      {{"tokenizer.assembled.json", "tokenizer.json"},
+       {"tokenizer_config.json", "tokenizer_config.json"}}},
      151936,
      "qwen2"},
     {"Gpt2",
      "gpt-2",
-     "gpt2",
-     {{"vocab.json", "vocab.json"}, {"merges.txt", "merges.txt"}},
+     {"gpt2", {{"vocab.json", "vocab.json"}, {"merges.txt", "merges.txt"}}},
      50257,
      "gpt-2"},
     {"Phi3",
      "phi-3",
-     "phi-3",
-     {{"tokenizer.json", "tokenizer.json"}, {"tokenizer_config.json", "tokenizer_config.json"}},
+     {"phi-3",
+      {{"tokenizer.json", "tokenizer.json"}, {"tokenizer_config.json", "tokenizer_config.json"}}},
      32064,
      "default"},
     // No vectors are published for these; their vocabularies contain Llama-2's.
-    {"MistralV1", "", "mistral", {{"tokenizer.model.v1", "tokenizer.model"}}, 32000, "default"},
+    {"MistralV1", "", {"mistral", {{"tokenizer.model.v1", "tokenizer.model"}}}, 32000, "default"},
     {"MistralV3",
      "",
-     "mistral",
-     {{"mistral_instruct_tokenizer_240323.model.v3", "tokenizer.model"}},
+     {"mistral", {{"mistral_instruct_tokenizer_240323.model.v3", "tokenizer.model"}}},
      32768,
      "default"},
 };
 
-std::vector<std::string> SplitAt(const std::string& text, const std::string& separator) {
-  std::vector<std::string> parts;
-  size_t at = 0;
-  for (size_t end; (end = text.find(separator, at)) != std::string::npos;
-       at = end + separator.size()) {
-    parts.push_back(text.substr(at, end - at));
-  }
-  return parts;
-}
-
 class RoundTripVectors : public ::testing::TestWithParam<Vectors> {};
 
 TEST_P(RoundTripVectors, EqualLlamaCpp) {
-  const char* directory = std::getenv("LLM_QUANTIZE_TOKENIZERS_DIR");
-  if (directory == nullptr) GTEST_SKIP() << "LLM_QUANTIZE_TOKENIZERS_DIR is not set";
-  const std::filesystem::path root(directory);
+  const auto root = PublicTokenizers();
+  if (!root) GTEST_SKIP() << "LLM_QUANTIZE_TOKENIZERS_DIR is not set";
   const Vectors& c = GetParam();
-  ModelFiles files;
-  for (const auto& [there, here] : c.files) files[here] = ReadTextFile(root / c.folder / there);
+  const ModelFiles files = ReadPublicTokenizer(*root, c.tokenizer);
   const auto keys = KeysFor(files, c.vocab_size);
   EXPECT_EQ(Value<std::string>(keys, "tokenizer.ggml.pre"), c.pre);
   EXPECT_EQ(Value<std::string>(keys, "tokenizer.ggml.model"),
             c.pre == "default" ? "llama" : "gpt2");
   const auto tokenizer = TokenizerFrom(keys);
-  const std::string base = "ggml-vocab-" + (c.vectors.empty() ? "llama-spm" : c.vectors) + ".gguf";
-  const auto texts =
-      SplitAt(ReadTextFile(root / "vectors" / (base + ".inp")), "\n__ggml_vocab_test__\n");
-  const auto lines = SplitAt(ReadTextFile(root / "vectors" / (base + ".out")), "\n");
-  ASSERT_EQ(texts.size(), lines.size());
-  ASSERT_GT(texts.size(), 40u);
   const auto original = Tokenizer::FromFiles(files, c.name);
-  for (size_t i = 0; i < texts.size(); ++i) {
-    std::istringstream line(lines[i]);
-    std::vector<int32_t> expected;
-    for (int32_t id; line >> id;) expected.push_back(id);
-    if (c.vectors.empty()) expected = original->Encode(texts[i], false);
-    EXPECT_EQ(tokenizer->Encode(texts[i], false), expected) << "case " << i << ": " << texts[i];
+  const bool published = !c.vectors.empty();
+  const auto vectors = ReadLlamaCppVectors(*root, published ? c.vectors : "llama-spm");
+  for (const auto& [text, ids] : vectors) {
+    EXPECT_EQ(tokenizer->Encode(text, false), published ? ids : original->Encode(text, false))
+        << text;
   }
-  EXPECT_EQ(tokenizer->Encode(texts[0], true), original->Encode(texts[0], true));
+  EXPECT_EQ(tokenizer->Encode(vectors[0].text, true), original->Encode(vectors[0].text, true));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RoundTripVectors, ::testing::ValuesIn(kVectors),

@@ -2,6 +2,8 @@
 // (scripts/golden/make_tokenizer_golden.py).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
 #include <thread>
 
 #include "tests/text/text_test_support.h"
@@ -14,23 +16,43 @@ struct GoldenCase {
   std::string golden;  // in tests/golden/tokenizers
   std::string folder;  // of the tokenizer; "" beside the golden file
   std::string file;
+  bool keeps_text = false;  // decoding, special tokens shown, gives the text back
 };
 
 const GoldenCase kCases[] = {
-    {"Gpt2", "gpt2/golden.json", "", "tokenizer.json"},
-    {"Llama3", "llama3/golden.json", "", "tokenizer.json"},
+    {"Gpt2", "gpt2/golden.json", "", "tokenizer.json", true},
+    {"Llama3", "llama3/golden.json", "", "tokenizer.json", true},
     {"Qwen2", "qwen2/golden.json", "", "tokenizer.json"},
     {"Smollm", "smollm/golden.json", "", "tokenizer.json"},
-    {"Metaspace", "metaspace/golden.json", "", "tokenizer.json"},
+    {"Metaspace", "metaspace/golden.json", "", "tokenizer.json", true},
     {"Unknown", "unknown/golden.json", "", "tokenizer.json"},
     {"SentencePieceRules", "sp-rules/golden.json", "", "tokenizer.model"},
     {"SentencePieceSuffix", "sp-suffix/golden.json", "", "tokenizer.model"},
     {"SentencePiecePlain", "sp-plain/golden.json", "", "tokenizer.model"},
-    {"Stories19mJson", "stories-19m/golden_json.json", "stories-19m", "tokenizer.json"},
+    {"Unigram", "unigram-t5/golden.json", "", "tokenizer.json"},
+    {"UnigramBytes", "unigram-bytes/golden.json", "", "tokenizer.json", true},
+    {"BertUncased", "bert-uncased/golden.json", "", "tokenizer.json"},
+    {"BertCased", "bert-cased/golden.json", "", "tokenizer.json"},
+    {"WordLevel", "word-level/golden.json", "", "tokenizer.json"},
+    {"Clip", "clip/golden.json", "", "tokenizer.json"},
+    {"Gpt1", "gpt1/golden.json", "", "tokenizer.json"},
+    {"BpePrefix", "bpe-prefix/golden.json", "", "tokenizer.json"},
+    {"ByteNormalizer", "byte-normalizer/golden.json", "", "tokenizer.json", true},
+    {"SentencePieceUnigram", "sp-unigram/golden.json", "", "tokenizer.model"},
+    {"SentencePieceUnigramBytes", "sp-unigram-bytes/golden.json", "", "tokenizer.model"},
+    {"TiktokenQwen", "tiktoken-qwen/golden.json", "", "qwen.tiktoken", true},
+    {"TiktokenLlama3", "tiktoken-llama3/golden.json", "", "tokenizer.model", true},
+    {"Stories19mJson", "stories-19m/golden_json.json", "stories-19m", "tokenizer.json", true},
     {"Stories19mModel", "stories-19m/golden_model.json", "stories-19m", "tokenizer.model"},
-    {"Stories260kJson", "stories260k/golden_json.json", "stories260k/hf-f32", "tokenizer.json"},
+    {"Stories260kJson", "stories260k/golden_json.json", "stories260k/hf-f32", "tokenizer.json",
+     true},
     {"Stories260kModel", "stories260k/golden_model.json", "stories260k/hf-f32", "tokenizer.model"},
 };
+
+const GoldenCase& Named(const std::string& name) {
+  return *std::find_if(std::begin(kCases), std::end(kCases),
+                       [&](const GoldenCase& c) { return c.name == name; });
+}
 
 std::unique_ptr<Tokenizer> Load(const GoldenCase& c) {
   const std::filesystem::path folder = c.folder.empty()
@@ -48,19 +70,19 @@ TEST_P(TokenizerGolden, EncodesAsTheReference) {
   ASSERT_EQ(golden["encode"].size(), texts.size());
   size_t compared = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
-    if (golden["encode"][i].is_null()) continue;  // control pieces in text: see below
+    if (golden["encode"][i].is_null()) continue;  // not asked, or control pieces in it: see below
     const auto text = texts[i].get<std::string>();
     EXPECT_EQ(tokenizer->Encode(text, false), golden["encode"][i].get<std::vector<int32_t>>())
         << "text " << i << ": " << text;
     ++compared;
   }
-  EXPECT_GT(compared, 250u);
+  EXPECT_GT(compared, 80u);
 }
 
 TEST_P(TokenizerGolden, DecodesAsTheReference) {
   const auto tokenizer = Load(GetParam());
   const SortedJson golden = ReadGolden(GetParam().golden);
-  EXPECT_GT(golden["decode"].size(), 100u);
+  EXPECT_GT(golden["decode"].size(), 50u);
   for (const SortedJson& entry : golden["decode"]) {
     const auto ids = entry[0].get<std::vector<int32_t>>();
     EXPECT_EQ(tokenizer->Decode(ids, true), entry[1].get<std::string>()) << entry[0];
@@ -85,8 +107,8 @@ INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden, ::testing::ValuesIn(kCases),
 // sentencepiece itself knows nothing. They differ in one thing: these models' tokenizer.model
 // removes extra spaces, their tokenizer.json does not.
 TEST(TokenizerGolden, BothFormsOfAModelAgree) {
-  const auto json = Load(kCases[11]);
-  const auto model = Load(kCases[12]);
+  const auto json = Load(Named("Stories260kJson"));
+  const auto model = Load(Named("Stories260kModel"));
   EXPECT_EQ(json->vocab_size(), model->vocab_size());
   for (const auto* tokenizer : {json.get(), model.get()}) {
     EXPECT_EQ(tokenizer->bos_id(), 1);
@@ -149,17 +171,16 @@ TEST(TokenizerGolden, LongTextWithoutSpaces) {
     const auto tokenizer = Load(c);
     const std::vector<int32_t> ids = tokenizer->Encode(text, false);
     EXPECT_EQ(DecodeByStream(*tokenizer, ids, true), tokenizer->Decode(ids, true)) << c.name;
-    const bool keeps_text = c.file == "tokenizer.json" && c.name != "Unknown" && c.name != "Smollm";
-    if (keeps_text && c.name != "Qwen2") {
+    if (c.keeps_text) {
       EXPECT_EQ(tokenizer->Decode(ids, false), text) << c.name;
     }
   }
 }
 
 TEST(TokenizerGolden, EncodeFromManyThreads) {
-  const auto tokenizer = Load(kCases[1]);
+  const auto tokenizer = Load(Named("Llama3"));
   const SortedJson texts = ReadGolden("texts.json");
-  const SortedJson golden = ReadGolden(kCases[1].golden);
+  const SortedJson golden = ReadGolden(Named("Llama3").golden);
   std::vector<std::thread> threads;
   std::vector<int> wrong(4, 0);
   for (size_t t = 0; t < wrong.size(); ++t) {
@@ -196,7 +217,7 @@ TEST(TokenizerGolden, VocabAndMerges) {
 
 // Every prefix of a long answer, pushed id by id, never shows half a character.
 TEST(TokenStream, ShowsOnlyWholeCharacters) {
-  const auto tokenizer = Load(kCases[11]);  // bytes for nearly everything
+  const auto tokenizer = Load(Named("Stories260kJson"));  // bytes for nearly everything
   const std::string text = "Hi 😀 née\n日本 x";
   const std::vector<int32_t> ids = tokenizer->Encode(text, true);
   TokenStream stream(*tokenizer);

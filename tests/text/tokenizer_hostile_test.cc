@@ -41,7 +41,16 @@ struct JsonLie {
 const JsonLie kJsonLies[] = {
     {"NotAnObject", "", "[]", "expected an object"},
     {"NoModel", "", "{}", "\"model\""},
-    {"UnigramModel", "/model/type", "\"Unigram\"", "Unigram"},
+    {"UnknownModel", "/model/type", "\"Nonsense\"", "found \"Nonsense\""},
+    {"UnigramOfObject", "/model/type", "\"Unigram\"", "an array of pieces"},
+    {"UnigramEmpty", "/model", R"({"type":"Unigram","vocab":[]})", "an array of pieces"},
+    {"UnigramNoScore", "/model", R"({"type":"Unigram","vocab":[["a"]]})", "entry 0"},
+    {"UnigramTextScore", "/model", R"({"type":"Unigram","vocab":[["a","-1"]]})", "entry 0"},
+    {"UnigramTwice", "/model", R"({"type":"Unigram","vocab":[["a",-1],["a",-2]]})", "again"},
+    {"UnigramUnknownId", "/model", R"({"type":"Unigram","vocab":[["a",-1]],"unk_id":1})", "unk_id"},
+    {"WordPieceNoVocab", "/model", R"({"type":"WordPiece"})", "vocab"},
+    {"WordPieceBigId", "/model", R"({"type":"WordPiece","vocab":{"a":2000000000}})", "an id from"},
+    {"WordLevelNoVocab", "/model", R"({"type":"WordLevel","vocab":[]})", "vocab"},
     {"ModelIsText", "/model", "\"x\"", "model"},
     {"VocabIsList", "/model/vocab", "[1]", "vocab"},
     {"VocabEmpty", "/model/vocab", "{}", "vocab"},
@@ -57,16 +66,32 @@ const JsonLie kJsonLies[] = {
     {"MergeToUnknown", "/model/merges", "[\"b a\"]", "tokens of the vocabulary"},
     {"MergesMissing", "/model/merges", "null", "merges"},
     {"Dropout", "/model/dropout", "0.5", "dropout"},
-    {"SubwordPrefix", "/model/continuing_subword_prefix", "\"##\"", "not supported"},
+    {"SubwordPrefix", "/model/continuing_subword_prefix", "7", "continuing_subword_prefix"},
     {"AddedIsObject", "/added_tokens", "{\"a\": 1}", "added_tokens"},
     {"AddedNegative", "/added_tokens/0/id", "-5", "an id from 0"},
     {"AddedHuge", "/added_tokens/0/id", "4294967296", "an id from 0"},
     {"AddedTakesId", "/added_tokens/0/id", "1", "a free id"},
     {"AddedNoContent", "/added_tokens/0/content", "7", "content"},
-    {"UnknownNormalizer", "/normalizer/type", "\"Precompiled\"", "Precompiled"},
+    {"UnknownNormalizer", "/normalizer/type", "\"Nonsense\"", "Nonsense"},
+    {"RulesMissing", "/normalizer/type", "\"Precompiled\"", "precompiled_charsmap"},
+    {"RulesNotBase64", "/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"a*=="})",
+     "expected Base64"},
+    {"RulesDamaged", "/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"////fwAA"})",
+     "expected a trie"},
+    {"BertNormalizerText", "/normalizer", R"({"type":"BertNormalizer","clean_text":"yes"})",
+     "clean_text"},
     {"UnknownPreTokenizer", "/pre_tokenizer/type", "\"Nonsense\"", "Nonsense"},
-    {"UnknownDecoder", "/decoder/type", "\"WordPiece\"", "WordPiece"},
-    {"UnknownProcessor", "/post_processor/type", "\"BertProcessing\"", "BertProcessing"},
+    {"UnknownDecoder", "/decoder/type", "\"CTC\"", "CTC"},
+    {"EmptySuffix", "/decoder", R"({"type":"BPEDecoder","suffix":""})", "suffix"},
+    {"UnknownProcessor", "/post_processor/type", "\"Nonsense\"", "Nonsense"},
+    {"ProcessorNoPair", "/post_processor/type", "\"BertProcessing\"", "cls"},
+    {"ProcessorBigId", "/post_processor",
+     R"({"type":"RobertaProcessing","cls":["<s>",6],"sep":["</s>",7]})", "the id of a token"},
+    {"ProcessorNoId", "/post_processor",
+     R"({"type":"RobertaProcessing","cls":["<s>"],"sep":["</s>",6]})", "a token and its id"},
+    {"EmptyDelimiter", "/pre_tokenizer", R"({"type":"CharDelimiterSplit","delimiter":""})",
+     "empty string"},
+    {"LengthZero", "/pre_tokenizer", R"({"type":"FixedLength","length":0})", "a length"},
     {"TypelessStep", "/decoder", "{}", "\"type\""},
     {"SequenceWithoutList", "/decoder", R"({"type": "Sequence"})", "decoders"},
     {"SequenceOfNumber", "/decoder", R"({"type": "Sequence", "decoders": 3})", "array"},
@@ -158,6 +183,19 @@ TEST(HostileTokenizerJson, UnknownTokenOutsideTheVocabulary) {
   const auto tokenizer = Tokenizer::FromFiles({{"tokenizer.json", DumpJson(file)}}, "t");
   EXPECT_EQ(tokenizer->Encode("ab", false), std::vector<int32_t>{2});
   EXPECT_THROW(tokenizer->Encode("x", false), Error);
+}
+
+// A unigram model without an unknown token, and a word model whose token for it is not there.
+TEST(HostileTokenizerJson, NothingForTheUnknown) {
+  for (const char* model : {R"({"type":"Unigram","vocab":[["ab",-1]]})",
+                            R"({"type":"WordPiece","vocab":{"ab":0},"unk_token":"?"})",
+                            R"({"type":"WordLevel","vocab":{"ab":0},"unk_token":"?"})"}) {
+    SortedJson file = SmallFile();
+    file["model"] = ParseSortedJson(model, "test");
+    const auto tokenizer = Tokenizer::FromFiles({{"tokenizer.json", DumpJson(file)}}, "t");
+    EXPECT_EQ(tokenizer->Encode("ab", false), std::vector<int32_t>{0}) << model;
+    EXPECT_THROW(tokenizer->Encode("x", false), Error) << model;
+  }
 }
 
 TEST(HostileTokenizerJson, BadUtf8) {
@@ -254,8 +292,8 @@ TEST(HostileSentencePiece, NamedLies) {
   const std::pair<std::string, std::string> lies[] = {
       {"", "expected pieces"},
       {WireModel({}, kBpe, ""), "expected pieces"},
-      {WireModel(SmallPieces(), "", ""), "unigram"},
-      {WireModel(SmallPieces(), WireNumber(3, 4), ""), "BPE"},
+      {WireModel(SmallPieces(), WireNumber(3, 3), ""), "found 3"},
+      {WireModel(SmallPieces(), WireNumber(3, 4), ""), "unigram (1) or BPE (2)"},
       {WireModel({{"a", 0}}, kBpe, ""), "the unknown"},
       {with({"ab", -9}), "again"},
       {with({"", -9}), "expected a text"},
@@ -321,7 +359,7 @@ TEST(HostileSentencePiece, EveryPrefixIsAnErrorOrASmallerModel) {
   for (size_t size = 0; size < real.size(); size += size < 600 ? 1 : 13) {
     errors += !ModelError(real.substr(0, size)).empty();
   }
-  // Pieces come first and the trainer's specification last, so no prefix is a BPE model.
+  // Pieces come first: a prefix that ends between two is a unigram model.
   EXPECT_GT(errors, 1000u);
 }
 

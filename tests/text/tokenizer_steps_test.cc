@@ -90,6 +90,15 @@ TEST(Pattern, ReadsOnigurumaExpressions) {
   EXPECT_EQ(Matches(Pattern::Regex(R"([]a]+)", "t"), "a]b"), (Strings{"a]"}));
   EXPECT_EQ(Matches(Pattern::Regex(R"([[:digit:]]+)", "t"), "a12"), (Strings{"12"}));
   EXPECT_EQ(Matches(Pattern::Regex(R"([\[\]]+)", "t"), "a[]"), (Strings{"[]"}));
+  // A class inside a class adds to it (BLOOM's expression has one).
+  EXPECT_EQ(Matches(Pattern::Regex(R"( ?[^(\s|[.,!])]+)", "t"), "ab c.d|e(f"),
+            (Strings{"ab", " c", "d", "e", "f"}));
+  EXPECT_EQ(Matches(Pattern::Regex(R"([a[b[c]]d]+)", "t"), "xabcdx"), (Strings{"abcd"}));
+  // U+3001 is used with Han, but its script is Common.
+  EXPECT_EQ(Matches(Pattern::Regex(R"(\p{Han}+|[\p{Hangul}x]+)", "t"), "漢、字x한"),
+            (Strings{"漢", "字", "x한"}));
+  EXPECT_EQ(Matches(Pattern::Regex(R"(\P{Han}\p{L}\p{Lu}\p{^Lu})", "t"), "漢aBBc"),
+            (Strings{"aBBc"}));
 }
 
 std::string RegexError(const std::string& expression, const std::string& text = "") {
@@ -102,7 +111,8 @@ std::string RegexError(const std::string& expression, const std::string& text = 
 }
 
 TEST(Pattern, RefusesWhatItWouldReadDifferently) {
-  for (const char* expression : {R"(\h)", R"([\W])", "[a-z&&[^b]]", "[a[b]]", "[[:alpha", "\\"}) {
+  for (const char* expression : {R"(\h)", R"([\W])", "[a-z&&[^b]]", "[a[^b]]", "[a-[b]]", "[[a]-z]",
+                                 "[a[]b]]", "[a[b-]c]", "[[:alpha", "\\"}) {
     EXPECT_NE(RegexError(expression).find("not supported"), std::string::npos) << expression;
   }
   for (const char* expression : {"(", "a{2,1}", "[z-a]", R"(\p{Nope})", R"(\C)", "(?<=a*)b"}) {
