@@ -22,6 +22,7 @@ $tool -n $group -fa validate -d 'Validate the quality of a compressed model'
 $tool -n $group -fa run -d 'Write text with a compressed model'
 
 $tool -n $model_info -l check -d 'Look for NaN and Inf'
+$tool -n "$model_info; or $compress; or $validate" -l revision -x -d 'Revision of a model of the Hub'
 
 $tool -n $compress -l target-bpw -x -d 'Target bits per weight'
 $tool -n $compress -l rank -x -d 'Manual latent rank'
