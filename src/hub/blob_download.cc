@@ -1,8 +1,8 @@
 #include "hub/blob_download.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <random>
@@ -92,8 +92,6 @@ class BlobSink : public BodySink {
            const CountBytes& count)
       : session_(session), facts_(facts), blob_(blob), count_(count) {}
 
-  bool progressed() const { return progressed_; }
-
   bool Begin(const HttpResponse& response) override {
     if (response.status == 206) {
       CheckRange(response.Header("content-range"));
@@ -117,7 +115,6 @@ class BlobSink : public BodySink {
     }
     blob_.Append(bytes);
     count_(static_cast<int64_t>(bytes.size()));
-    progressed_ = progressed_ || !bytes.empty();
   }
 
  private:
@@ -136,7 +133,6 @@ class BlobSink : public BodySink {
   const FileFacts& facts_;
   PartialBlob& blob_;
   const CountBytes& count_;
-  bool progressed_ = false;
 };
 
 [[noreturn]] void ThrowIncomplete(const HubSession& session, const FileFacts& facts,
@@ -151,13 +147,18 @@ class BlobSink : public BodySink {
 void FetchRest(HubSession& session, const FileFacts& facts, PartialBlob& blob,
                const CountBytes& count) {
   Retries retries = session.NewRetries();
+  uint64_t furthest = blob.bytes();  // coming that far again is no progress
+  const auto note_progress = [&] {
+    if (blob.bytes() > furthest) retries.Progressed();
+    furthest = std::max(furthest, blob.bytes());
+  };
   while (blob.bytes() < facts.size) {
     std::vector<std::pair<std::string, std::string>> headers;
     if (blob.bytes() > 0) headers.emplace_back("Range", fmt::format("bytes={}-", blob.bytes()));
     BlobSink sink(session, facts, blob, count);
     try {
       const HubSession::Answer answer = session.Get(facts.url, headers, sink);
-      if (sink.progressed()) retries.Progressed();
+      note_progress();
       if (blob.bytes() >= facts.size) return;
       const int status = answer.response.status;
       if (status == 416) {  // our remnant is not a beginning of this file
@@ -175,7 +176,7 @@ void FetchRest(HubSession& session, const FileFacts& facts, PartialBlob& blob,
       if (short_answer) ThrowIncomplete(session, facts, blob, reason);
       throw HubError(answer.response, answer.url, session.settings(), session.model(), facts.name);
     } catch (const TransportError& error) {
-      if (sink.progressed()) retries.Progressed();
+      note_progress();
       if (error.temporary() && retries.WaitForAnother(nullptr, error.what())) continue;
       ThrowIncomplete(session, facts, blob, error.what());
     }

@@ -116,8 +116,8 @@ Error UnreachableError(const TransportError& error, const HubSettings& settings,
                        const HubModelId& model) {
   const auto endpoint = ParseUrl(settings.endpoint);
   return {ErrorCode::kGeneral,
-          fmt::format("{}: no such directory or cached model here, and {} gives no answer: {}",
-                      model.id, endpoint ? endpoint->host : settings.endpoint, Shown(error.what())),
+          fmt::format("{}: {} gives no answer: {}", model.id,
+                      endpoint ? endpoint->host : settings.endpoint, Shown(error.what())),
           "Check the network and HF_ENDPOINT; what was downloaded stays for the next run"};
 }
 

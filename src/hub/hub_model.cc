@@ -88,24 +88,21 @@ void HubModel::State::FindCommit() {
   LogVerbose(fmt::format("{}: revision '{}' is commit {}", id.id, id.revision, commit));
 }
 
-// With a copy at hand, a Hub that does not answer is no reason to wait or to stop.
+// With a copy at hand, a Hub that does not answer, or not well, is no reason to wait or to stop.
 void HubModel::State::AskForCommit(bool cached) {
-  const auto use_cache = [&](const std::string& reason) {
+  const auto use_cache = [&](const Error& error) {
+    if (!cached) throw error;
     commit = *cache.Commit(id.revision);
-    observer.Warning(fmt::format("{}: the Hub gives no answer ({}); using the copy in the cache",
-                                 id.id, Shown(reason)));
+    observer.Warning(error.message() + "; using the copy in the cache");
   };
   try {
     commit = FetchCommit(session, /*retry=*/!cached);
     connected = true;
     cache.NoteCommit(id.revision, commit);
   } catch (const TransportError& error) {
-    if (!cached) throw;
-    use_cache(error.what());
+    use_cache(UnreachableError(error, settings, id));
   } catch (const Error& error) {
-    const bool refused = error.code() != ErrorCode::kGeneral;
-    if (!cached || refused) throw;
-    use_cache(error.message());
+    use_cache(error);
   }
 }
 

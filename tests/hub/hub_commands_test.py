@@ -186,7 +186,7 @@ class SharedCache(HubTest):
         commit = self.golden()["models--test--stories260k/refs/main"]["text"]
         self.assertEqual(self.json_of("info", f"test/stories260k@{commit}", "--check"), info)  # offline or not
         result = self.run_tool("info", "test/stories260k", "--check")  # the Hub is gone
-        self.assertIn("Warning: test/stories260k: the Hub gives no answer", result.stderr)
+        self.assertIn("Warning: test/stories260k: 127.0.0.1 gives no answer", result.stderr)
         error = self.json_of("info", "test/stories260k@v1.0", code=3, TRANSFORMERS_OFFLINE="1")
         self.assertIn("offline", error["message"])
 

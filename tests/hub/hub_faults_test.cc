@@ -125,6 +125,7 @@ TEST_F(HubFaultsTest, BrokenConnectionsAreResumed) {
   ExpectGood("dropped-no-range");
   ExpectGood("range416");
   ExpectFailure("always-dropped", 1, "the download continues where it stopped");
+  ExpectFailure("always-restarted", 1, "the download continues where it stopped");
   ExpectFailure("wrong-range", 1, "expected 'bytes ");
 }
 

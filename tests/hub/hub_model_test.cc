@@ -152,6 +152,15 @@ TEST_F(HubModelTest, WithoutANetworkTheCacheServesWithAWarning) {
   }
 }
 
+TEST_F(HubModelTest, ARefusalDoesNotTakeAwayWhatIsInTheCache) {
+  settings_.token = "hf_good_token";
+  FetchAll("test/private");
+  settings_.token = "";
+  ExpectSameModel(FetchAll("test/private"));
+  ASSERT_EQ(observer_.warnings.size(), 1u);
+  EXPECT_NE(observer_.warnings[0].find("private"), std::string::npos);
+}
+
 TEST_F(HubModelTest, Revisions) {
   settings_.symlinks = false;
   for (const char* revision : {"main", "v1.0", "refs/pr/1"}) {
@@ -159,16 +168,6 @@ TEST_F(HubModelTest, Revisions) {
     EXPECT_TRUE(fs::exists(Folder("stories260k") / "refs" / revision)) << revision;
   }
   EXPECT_GT(hub_->Count("GET", "revision/refs%2Fpr%2F1"), 0);
-}
-
-TEST_F(HubModelTest, AnotherProgramsLockIsWaitedFor) {
-  FetchAll("test/stories260k");
-  fs::path lock;
-  for (const auto& entry :
-       fs::directory_iterator(settings_.cache / ".locks/models--test--stories260k")) {
-    lock = entry.path();
-  }
-  EXPECT_EQ(lock.extension(), ".lock");
 }
 
 TEST_F(HubModelTest, CancelledDownloadsGoOnWhereTheyStopped) {

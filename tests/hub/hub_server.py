@@ -24,7 +24,7 @@ PARTS = 3  # bytes sent before a connection breaks: 1/PARTS of what was asked fo
 FAULTS = {
     "missing", "private", "gated", "disabled", "empty", "pickled", "gptq",
     "ratelimit", "busy", "flaky", "broken", "api-broken", "silent",
-    "dropped", "dropped-no-range", "always-dropped", "range416", "stalled",
+    "dropped", "dropped-no-range", "always-dropped", "always-restarted", "range416", "stalled",
     "short", "long", "wrong-range", "corrupt", "corrupt-small", "size-differs", "etag-differs",
     "loop", "store-403", "to-file", "no-etag", "evil-etag", "evil-commit", "evil-index", "absent-shard",
     "bad-json", "huge", "paged", "paged-elsewhere", "renamed", "other-commit", "weak-etag",
@@ -280,7 +280,7 @@ class Store(Handler):
         asked = self.headers.get("Range", "")
         if asked and fault == "range416":
             return self.answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
-        if asked and fault != "dropped-no-range":
+        if asked and fault not in ("dropped-no-range", "always-restarted"):
             begin = int(asked.removeprefix("bytes=").removesuffix("-"))
         body, status, headers = data[begin:], 200, {}
         if begin:
@@ -293,7 +293,8 @@ class Store(Handler):
             return self.answer(status, body[:-100], headers)
         if fault == "long" and large:
             return self.answer(status, body + b"more", headers, length="none")
-        drops = {"dropped": 3, "dropped-no-range": 1, "range416": 1, "wrong-range": 1, "always-dropped": 10**9, "stalled": 1}
+        drops = {"dropped": 3, "dropped-no-range": 1, "range416": 1, "wrong-range": 1, "always-dropped": 10**9, "always-restarted": 10**9,
+                 "stalled": 1}
         if large and count < drops.get(fault, 0):
             part = b"" if fault == "always-dropped" and count else body[:len(body) // PARTS]
             self.answer(status, part, headers, length=len(body))
