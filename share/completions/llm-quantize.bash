@@ -42,9 +42,9 @@ _llm_quantize() {
         [[ $current != -* ]] && { COMPREPLY=($(compgen -W "info littlebit tokenize" -- "$current")); return; } ;;
     littlebit) [[ $current != -* ]] &&
         { COMPREPLY=($(compgen -W "compress info convert validate run" -- "$current")); return; } ;;
-    info) options+=" --check" ;;
+    info) options+=" --revision --check" ;;
     tokenize) options+=" -f --file --decode --no-special --pieces --json-lines" ;;
-    littlebitcompress) options+=" --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
+    littlebitcompress) options+=" --revision --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
         --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits
         --train-tokens --train-lr --train-batch --surrogate --latent-scale --block-tokens --absorption --kd-tokens --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
@@ -54,7 +54,7 @@ _llm_quantize() {
         --embedding-bits --force --threads"
         [[ $previous == *.littlebit || $previous == *.gguf ]] &&
         { COMPREPLY=($(compgen -W "littlebit gguf-ext gguf-lossy" -- "$current")); return; } ;;
-    littlebitvalidate) options+=" --calibration-data --calibration-samples --held-out-data --protocol --coherence-test
+    littlebitvalidate) options+=" --revision --calibration-data --calibration-samples --held-out-data --protocol --coherence-test
         --benchmark --benchmark-data --benchmark-items --threads" ;;
     littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads" ;;
   esac

@@ -11,7 +11,6 @@
 #include "llmq/checkpoint.h"
 #include "llmq/error.h"
 #include "llmq/file_budget.h"
-#include "llmq/littlebit_file.h"
 
 namespace llmq {
 namespace {
@@ -101,11 +100,6 @@ void CheckConflicts(const CompressArguments& arguments) {
 
 // True for "org/name" as the Hub writes it, which nobody writes for a local path on purpose
 // ("./org/name").
-bool LooksLikeHubId(const std::string& model) {
-  static const std::regex kPattern("[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}");
-  return std::regex_match(model, kPattern);
-}
-
 bool SameFile(const fs::path& a, const fs::path& b) {
   std::error_code failure;
   return fs::equivalent(a, b, failure) && !failure;  // compares device and inode
@@ -160,31 +154,6 @@ TableBits WantedTableBits(const CompressArguments& arguments) {
           bits(same ? arguments.embedding_bits : arguments.head_bits)};
 }
 
-fs::path ResolveModelDirectory(const std::string& model) {
-  std::error_code failure;
-  if (fs::is_directory(model, failure)) return model;
-  if (fs::exists(model, failure)) {
-    throw Error(ErrorCode::kModelNotFound,
-                fmt::format("{}: expected a model directory, found a file", model),
-                LooksLikeLittleBit(model)
-                    ? "This model is already compressed; give the original"
-                    : "Give the directory that holds config.json and the weights");
-  }
-  if (LooksLikeHubId(model)) {
-    throw Error(
-        ErrorCode::kModelNotFound,
-        fmt::format("{}: no such directory, and downloading from the Hugging Face Hub is not "
-                    "built in yet",
-                    model),
-        fmt::format("Download the model with other means and give its directory, for example "
-                    "./{}",
-                    ModelName(model)));
-  }
-  throw Error(ErrorCode::kModelNotFound,
-              fmt::format("'{}': expected a model directory, found nothing there", model),
-              "Give the directory that holds config.json and the weights");
-}
-
 fs::path OutputPath(const CompressArguments& arguments) {
   return fs::path(arguments.output_dir) /
          OutputFileName(ModelName(arguments.model), arguments.output_name,
@@ -231,7 +200,7 @@ RankOptions WantedRanks(const CompressArguments& arguments) {
 CompressOptions MakeCompressOptions(const CompressArguments& arguments,
                                     const CompressEnvironment& environment) {
   CompressOptions options;
-  options.model = arguments.model;
+  options.model = arguments.directory;
   options.source_name = arguments.model;
   options.output = OutputPath(arguments);
   options.rank.target_bpw = arguments.target_bpw;

@@ -19,7 +19,9 @@
 namespace llmq {
 
 struct CompressArguments {
-  std::string model;
+  std::string model;                // as given; after ResolveModel() without a revision
+  std::string revision;             // of a model of the Hub; empty: main
+  std::filesystem::path directory;  // of the model, after ResolveModel()
   double target_bpw = 0.5;
   std::optional<int64_t> rank;
   std::optional<double> quality_threshold;  // percent
@@ -51,9 +53,6 @@ void CheckCompressValues(const CompressArguments& arguments,
 
 // --embedding-bits and --head-bits, with kAutoBits for auto.
 TableBits WantedTableBits(const CompressArguments& arguments);
-
-// MODEL as a local directory. Throws Error{kModelNotFound}, with advice for a Hub ID.
-std::filesystem::path ResolveModelDirectory(const std::string& model);
 
 // Where the compressed model goes: output_dir / (output_name or "<ModelName>.littlebit", ".gguf",
 // "-lossy-Q4_K_M.gguf").

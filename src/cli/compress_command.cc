@@ -17,6 +17,7 @@
 #include "cli/compress_run.h"
 #include "cli/gguf_options.h"
 #include "cli/human_units.h"
+#include "cli/model_source.h"
 #include "llmq/checkpoint.h"
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
@@ -134,14 +135,19 @@ void LogEnd(const CompressArguments& arguments, const CompressOutcome& outcome) 
                       FormatBytes(outcome.report.file_bytes)));
 }
 
-void RunCompress(const CompressArguments& arguments, Output& output) {
+void RunCompress(CompressArguments arguments, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
   const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
   CheckCompressValues(arguments, environment);
-  const fs::path model = ResolveModelDirectory(arguments.model);
+  const ModelSource source =
+      ResolveModel(arguments.model, arguments.revision,
+                   arguments.dry_run ? ModelNeed::kSmallFiles : ModelNeed::kWeights);
+  const fs::path& model = arguments.directory = source.directory;
+  arguments.model = source.name;
   if (arguments.dry_run) {
     if (arguments.format != "littlebit") LogWarning("Sizes are those of --format littlebit");
-    const CompressPlan plan = PlanFromDirectory(arguments, model);
+    const CompressPlan plan = source.has_weights ? PlanFromCheckpoint(arguments, Checkpoint(model))
+                                                 : PlanFromConfig(arguments, model);
     output.Result(PlanJson(arguments, plan),
                   PlanText(arguments, plan, GetVerbosity() >= Verbosity::kVerbose));
     return;
@@ -182,7 +188,9 @@ void RunCompress(const CompressArguments& arguments, Output& output) {
 }
 
 void AddContractOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("MODEL", a.model, "Model directory")->required();
+  app.add_option("MODEL", a.model, "Model directory, or org/name[@revision] of the Hub")
+      ->required();
+  AddRevisionOption(app, a.revision);
   app.add_option("--target-bpw", a.target_bpw, "Target bits per weight (0.1-2.0)")
       ->type_name("FLOAT")
       ->capture_default_str();
@@ -285,6 +293,7 @@ void AddRunOptions(CLI::App& app, CompressArguments& a) {
 
 constexpr const char* kFooter = R"(Examples:
   llm-quantize littlebit compress ./model
+  llm-quantize littlebit compress meta-llama/Llama-2-7b-hf
   llm-quantize littlebit compress ./model --target-bpw 0.1
   llm-quantize littlebit compress ./model --target-bpw 0.3 --quality-threshold 30
   llm-quantize littlebit compress ./model --rank 128 -n model-r128

@@ -24,12 +24,6 @@ CompressPlan Plan(const CompressArguments& arguments, ModelConfig config, const 
   return {std::move(config), plan.table_bits, std::move(plan.ranks), std::move(plan.output)};
 }
 
-bool HasWeights(const std::filesystem::path& directory) {
-  return std::ranges::any_of(std::filesystem::directory_iterator(directory), [](const auto& entry) {
-    return entry.path().extension() == ".safetensors";
-  });
-}
-
 // Matrices that share a row of the table: all layers' q_proj, for one.
 struct Row {
   std::string name;
@@ -59,9 +53,8 @@ CompressPlan PlanFromCheckpoint(const CompressArguments& arguments, const Checkp
   return Plan(arguments, checkpoint.config(), checkpoint.files(), checkpoint.tensors());
 }
 
-CompressPlan PlanFromDirectory(const CompressArguments& arguments,
-                               const std::filesystem::path& directory) {
-  if (HasWeights(directory)) return PlanFromCheckpoint(arguments, Checkpoint(directory));
+CompressPlan PlanFromConfig(const CompressArguments& arguments,
+                            const std::filesystem::path& directory) {
   const ModelFiles files = ReadModelFiles(directory);
   return Plan(arguments, ParseModelConfig(files, (directory / "config.json").string()), files, {});
 }

@@ -26,10 +26,9 @@ struct CompressPlan {
 };
 
 CompressPlan PlanFromCheckpoint(const CompressArguments& arguments, const Checkpoint& checkpoint);
-// With a directory that has no weights, only config.json, the tensors are those of the
-// architecture.
-CompressPlan PlanFromDirectory(const CompressArguments& arguments,
-                               const std::filesystem::path& directory);
+// Of a directory without weights: the tensors are those of config.json's architecture.
+CompressPlan PlanFromConfig(const CompressArguments& arguments,
+                            const std::filesystem::path& directory);
 
 Json PlanJson(const CompressArguments& arguments, const CompressPlan& plan);
 // A row per kind of projection, or per matrix if `every_matrix`.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "cli/compress_arguments.h"
 #include "cli/human_units.h"
 #include "cli/interrupt.h"
+#include "cli/model_source.h"
 #include "cli/progress.h"
 #include "llmq/checkpoint.h"
 #include "llmq/convert.h"
@@ -23,6 +26,7 @@ namespace {
 
 struct ModelInfoOptions {
   std::string model;
+  std::string revision;
   bool check = false;
 };
 
@@ -163,6 +167,19 @@ void PrintGguf(const ModelInfoOptions& options, Output& output) {
         options.check ? &check : nullptr, output);
 }
 
+// Of a model of the Hub whose weights have not been fetched: its shapes say how many there are.
+Summary SummaryOfConfig(const ModelSource& source) {
+  const ModelFiles files = ReadModelFiles(source.directory);
+  ModelConfig config = ParseModelConfig(files, (source.directory / "config.json").string());
+  int64_t parameters = 0;
+  for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
+    parameters +=
+        std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  const std::string dtype = config.torch_dtype.empty() ? "unknown" : config.torch_dtype;
+  return {ModelName(source.name), std::move(config), parameters, dtype};
+}
+
 void RunModelInfo(const ModelInfoOptions& options, Output& output) {
   if (HoldsLittleBit(options.model)) {
     const LittleBitFile file{std::filesystem::path(options.model)};
@@ -173,9 +190,15 @@ void RunModelInfo(const ModelInfoOptions& options, Output& output) {
     return Print(options, summary, options.check ? &check : nullptr, output);
   }
   if (LooksLikeGguf(options.model)) return PrintGguf(options, output);
-  const Checkpoint checkpoint(ResolveModelDirectory(options.model));
+  const ModelSource source =
+      ResolveModel(options.model, options.revision,
+                   options.check ? ModelNeed::kWeights : ModelNeed::kSmallFiles);
+  if (source.from_hub && !source.has_weights) {
+    return Print(options, SummaryOfConfig(source), nullptr, output);
+  }
+  const Checkpoint checkpoint(source.directory);
   const ModelConfig& config = checkpoint.config();
-  const Summary summary = {ModelName(options.model), config, checkpoint.parameter_count(),
+  const Summary summary = {ModelName(source.name), config, checkpoint.parameter_count(),
                            config.torch_dtype.empty()
                                ? TorchName(checkpoint.Get(kEmbeddingName).dtype)
                                : config.torch_dtype};
@@ -188,11 +211,15 @@ void RunModelInfo(const ModelInfoOptions& options, Output& output) {
 
 CommandRun SetupModelInfo(CLI::App& app) {
   auto options = std::make_shared<ModelInfoOptions>();
-  app.add_option("MODEL", options->model, "Model directory, .littlebit or GGUF file")->required();
+  app.add_option("MODEL", options->model,
+                 "Model directory, .littlebit or GGUF file, or org/name[@revision] of the Hub")
+      ->required();
+  AddRevisionOption(app, options->revision);
   app.add_flag("--check", options->check, "Read all weights and look for NaN and Inf");
   app.footer(
       "Examples:\n"
       "  llm-quantize info ./model\n"
+      "  llm-quantize info meta-llama/Llama-2-7b-hf\n"
       "  llm-quantize --format json info ./model --check");
   return [options](Output& output) { RunModelInfo(*options, output); };
 }

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/compress_arguments.h"
 #include "cli/human_units.h"
+#include "cli/model_source.h"
 #include "cli/quality_meter.h"
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
@@ -19,6 +20,7 @@ namespace {
 
 struct ValidateOptions {
   std::string original;
+  std::string revision;
   std::string compressed;
   TextArguments text;
   Protocol protocol = Protocol::kPaper;
@@ -144,7 +146,8 @@ void CheckValues(const ValidateOptions& options) {
 
 void RunValidate(const ValidateOptions& options, Output& output) {
   CheckValues(options);
-  const std::filesystem::path original = ResolveModelDirectory(options.original);
+  const std::filesystem::path original =
+      ResolveModel(options.original, options.revision, ModelNeed::kWeights).directory;
   Progress progress;
   QualityMeter meter(original, ChooseText(options.text).held_out, options.text.samples,
                      options.threads, progress, options.protocol);
@@ -170,9 +173,12 @@ void RunValidate(const ValidateOptions& options, Output& output) {
 
 CommandRun SetupValidate(CLI::App& app) {
   auto options = std::make_shared<ValidateOptions>();
-  app.add_option("ORIGINAL", options->original, "Original model directory")->required();
+  app.add_option("ORIGINAL", options->original,
+                 "Original model directory, or org/name[@revision] of the Hub")
+      ->required();
   app.add_option("COMPRESSED", options->compressed, "Path to a .littlebit or GGUF file")
       ->required();
+  AddRevisionOption(app, options->revision);
   app.add_option(
          "--calibration-data", options->text.calibration_data,
          "Text whose held-out part measures: .txt, .jsonl, .json (built-in text if not set)")

@@ -86,7 +86,7 @@ TEST(CompressArguments, OtherValuesOutOfRangeAreInvalidArguments) {
          a.skip_validation = true;
        }},
       {"--resume and --no-checkpoints", [](CompressArguments& a) {
-         a.resume = "x";
+         a.resume = "checkpoint";
          a.no_checkpoints = true;
        }}};
   for (const auto& [option, change] : refused) {
@@ -112,23 +112,6 @@ TEST(CompressArguments, OutputNames) {
   EXPECT_EQ(path("m", "model-0.5bpw.littlebit"), "out/model-0.5bpw.littlebit");
   EXPECT_EQ(path("m", "model-0.5bpw"), "out/model-0.5bpw.littlebit");
   EXPECT_EQ(path("m", "model.bin"), "out/model.bin");
-}
-
-TEST(CompressArguments, ResolvesOnlyLocalDirectories) {
-  const testing::TemporaryDirectory directory;
-  EXPECT_EQ(ResolveModelDirectory(directory.path()), directory.path());
-  WriteFileAtomically(directory / "file", "x");
-  for (const std::string& model :
-       {(directory / "file").string(), (directory / "none").string(), std::string()}) {
-    const auto error = ErrorOf([&] { ResolveModelDirectory(model); });
-    ASSERT_TRUE(error) << model;
-    EXPECT_EQ(error->exit_code(), 3);
-  }
-  const auto hub = ErrorOf([] { ResolveModelDirectory("meta-llama/Llama-2-7b-hf"); });
-  ASSERT_TRUE(hub);
-  EXPECT_EQ(hub->exit_code(), 3);
-  EXPECT_NE(hub->message().find("Hub"), std::string::npos);
-  EXPECT_NE(hub->suggestion().find("./Llama-2-7b-hf"), std::string::npos);
 }
 
 TEST(CompressArguments, NeverOverwritesAnInput) {

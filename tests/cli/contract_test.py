@@ -30,7 +30,8 @@ ERROR_TYPES = {1: "GeneralError", 2: "InvalidArguments", 3: "ModelNotFound", 6: 
 
 def run(arguments, env=None, stdin="", **options):
     environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("LLM_QUANTIZE_LITTLEBIT")}
+                   if not name.startswith(("LLM_QUANTIZE_LITTLEBIT", "HF_"))}
+    environment.update(HF_HUB_OFFLINE="1", HF_HOME="/nonexistent")  # downloads are tested in tests/hub
     environment.update(env or {})
     return subprocess.run([settings.tool, *map(str, arguments)], env=environment, input=stdin, text=True,
                           stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, timeout=600,
@@ -379,6 +380,12 @@ class BadArguments(ContractTest):
         self.assert_fails([*validate, "--benchmark", "arc"], 2, "--benchmark-data")
         self.assert_fails([*validate, "--benchmark-data", "x"], 2, "--benchmark")
         self.assert_fails([*validate, "--calibration-samples", "1"], 2, "64 to 1024")
+        model = settings.models / "stories260k/hf-f32"
+        for command in (["info"], ["littlebit", "compress"], ["littlebit", "validate"]):
+            rest = ["x"] if "validate" in command else []
+            self.assert_fails([*command, model, *rest, "--revision", "main"], 2, "--revision", "directory")
+            self.assert_fails([*command, "org/name@a", *rest, "--revision", "b"], 2, "--revision")
+            self.assert_fails([*command, "org/name", *rest, "--revision", "../a"], 2, "--revision")
         write = ["littlebit", "run", "model.littlebit"]
         self.assert_fails(write, 2, "--prompt")
         self.assert_fails([*write, "-p", "x", "--prompt-file", "y"], 2, "--prompt")
@@ -423,7 +430,8 @@ class BadModels(ContractTest):
         (self.work / "file").write_text("text")
         (self.work / "empty").mkdir()
         for model, part in {self.work / "none": "none", self.work / "file": "file", self.work / "empty": "config.json",
-                            "meta-llama/Llama-2-7b-hf": "Hub", "": "directory"}.items():
+                            "meta-llama/Llama-2-7b-hf": "offline", "no-such-model": "org/name",
+                            "dir/x.gguf": "x.gguf", "": "directory"}.items():
             self.assert_fails(["info", model], 3, part)
             self.assert_fails(self.compress(model), 3, part)
             self.assert_fails(["littlebit", "validate", model, "x.littlebit"], 3, part)

@@ -1,0 +1,172 @@
+#include "hub/download_pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/file.h"
+#include "hub/blob_download.h"
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+constexpr size_t kThreads = 4;
+constexpr auto kTick = std::chrono::milliseconds(100);
+
+// Bytes per second over the last few seconds.
+class Speed {
+ public:
+  double Update(uint64_t bytes) {
+    constexpr auto kWindow = std::chrono::seconds(5);
+    const auto now = Clock::now();
+    points_.emplace_back(now, bytes);
+    while (points_.size() > 2 && now - points_.front().first > kWindow) points_.pop_front();
+    const std::chrono::duration<double> span = now - points_.front().first;
+    if (span.count() <= 0 || bytes < points_.front().second) return 0;
+    return static_cast<double>(bytes - points_.front().second) / span.count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::deque<std::pair<Clock::time_point, uint64_t>> points_;
+};
+
+class Pool {
+ public:
+  Pool(const HubSettings& settings, const HubModelId& model, const HubCache& cache,
+       const std::string& commit, const std::vector<HubFile>& files, HubObserver& observer)
+      : settings_(settings),
+        model_(model),
+        cache_(cache),
+        commit_(commit),
+        files_(files),
+        observer_(observer) {}
+
+  void Run() {
+    const size_t count = std::min(kThreads, files_.size());
+    running_ = count;
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < count; ++i) threads.emplace_back([this] { Work(); });
+    Watch();
+    threads.clear();  // joins
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  // The calling thread: tells the observer, listens for the end.
+  void Watch() {
+    Speed speed;
+    std::unique_lock lock(mutex_);
+    while (running_ > 0) {
+      changed_.wait_for(lock, kTick);
+      std::vector<std::string> messages = std::exchange(messages_, {});
+      lock.unlock();
+      for (const std::string& message : messages) observer_.Info(message);
+      const auto bytes = static_cast<uint64_t>(std::max<int64_t>(0, bytes_.load()));
+      observer_.Downloaded(bytes, speed.Update(bytes));
+      if (observer_.Cancelled()) stopping_ = true;
+      lock.lock();
+    }
+  }
+
+  void Work() {
+    try {
+      HubSession session(settings_, model_,
+                         {.cancelled = [this] { return stopping_ || observer_.Cancelled(); },
+                          .info = [this](const std::string& message) { Say(message); }});
+      while (!stopping_) {
+        const size_t next = next_++;
+        if (next >= files_.size()) break;
+        DownloadFile(session, cache_, commit_, files_[next],
+                     [this](int64_t bytes) { bytes_ += bytes; });
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      stopping_ = true;
+    }
+    const std::lock_guard lock(mutex_);
+    --running_;
+    changed_.notify_one();
+  }
+
+  void Say(const std::string& message) {
+    const std::lock_guard lock(mutex_);
+    messages_.push_back(message);
+  }
+
+  const HubSettings& settings_;
+  const HubModelId& model_;
+  const HubCache& cache_;
+  const std::string& commit_;
+  const std::vector<HubFile>& files_;
+  HubObserver& observer_;
+  std::atomic<size_t> next_ = 0;
+  std::atomic<int64_t> bytes_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t running_ = 0;
+  std::vector<std::string> messages_;
+  std::exception_ptr failure_;
+};
+
+// What earlier runs left of the file, as far as it can be known before the Hub names its blob.
+uint64_t PresentBytes(const HubCache& cache, const HubFile& file) {
+  std::error_code failure;
+  const std::string etag = file.sha256.empty() ? file.git_oid : file.sha256;
+  for (const std::string& name : {etag, etag + ".incomplete"}) {
+    const uint64_t bytes = std::filesystem::file_size(cache.Blob(name), failure);
+    if (!failure) return std::min(bytes, file.size);
+  }
+  return 0;
+}
+
+// Every byte that is still to come must fit before the first one is asked for.
+void CheckRoom(const HubSettings& settings, const HubModelId& model, const HubCache& cache,
+               uint64_t bytes) {
+  std::error_code failure;
+  std::filesystem::create_directories(cache.folder(), failure);
+  if (failure) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: cannot write: {}", cache.folder().string(), failure.message()),
+                "Choose another cache with HF_HUB_CACHE or HF_HOME");
+  }
+  const uint64_t free = FreeDiskBytes(cache.folder());
+  if (free >= bytes) return;
+  constexpr double kGiga = 1 << 30;
+  throw Error(ErrorCode::kGeneral,
+              fmt::format("{}: expected {:.2f} GB of free disk space for {}, found {:.2f} GB",
+                          settings.cache.string(), static_cast<double>(bytes) / kGiga, model.id,
+                          static_cast<double>(free) / kGiga),
+              "Free disk space, or choose another cache with HF_HUB_CACHE or HF_HOME");
+}
+
+}  // namespace
+
+void DownloadFiles(const HubSettings& settings, const HubModelId& model, const HubCache& cache,
+                   const std::string& commit, const std::vector<HubFile>& files,
+                   HubObserver& observer) {
+  uint64_t total = 0;
+  uint64_t present = 0;
+  for (const HubFile& file : files) {
+    total += file.size;
+    present += PresentBytes(cache, file);
+  }
+  CheckRoom(settings, model, cache, total - present);
+  observer.BeginDownload(total, present);
+  Pool(settings, model, cache, commit, files, observer).Run();
+  observer.EndDownload();
+}
+
+}  // namespace llmq

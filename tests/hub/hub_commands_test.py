@@ -1,0 +1,238 @@
+"""The commands on models of a Hub: the real program against hub_server.py. Standard library only.
+
+    hub_commands_test.py --tool build/release/bin/llm-quantize --models models --golden tests/golden/hub [TestClass[.test]]
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+settings = None
+TOKEN = "hf_good_token"
+
+
+class HubTest(unittest.TestCase):
+    def setUp(self):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="llmq-hub-"))
+        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
+        self.log = self.work / "log"
+        self.server = subprocess.Popen([sys.executable, HERE / "hub_server.py", settings.models, self.log],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.stop_server)
+        self.hub = json.loads(self.server.stdout.readline())["hub"]
+        self.cache = self.work / "home/hub"
+
+    def stop_server(self):
+        if self.server.stdin.closed:
+            return
+        self.server.stdin.close()
+        self.server.wait()
+        self.server.stdout.close()
+
+    def environment(self, **changes):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS"))}
+        kept["NO_PROXY"] = kept["no_proxy"] = "127.0.0.1,127.0.0.2"
+        return {**kept, "HF_ENDPOINT": self.hub, "HF_HOME": str(self.work / "home"), **changes}
+
+    def run_tool(self, *arguments, code=0, user=None, **changes):
+        result = subprocess.run([settings.tool, *map(str, arguments)], env=self.environment(**changes), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, cwd=self.work, user=user)
+        self.assertEqual(result.returncode, code, result.stderr + result.stdout)
+        return result
+
+    def json_of(self, *arguments, **options):
+        return json.loads(self.run_tool("--format", "json", *arguments, **options).stdout)
+
+    def requests(self, part="", method="GET"):
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if part in line["path"] and line["method"] == method]
+
+
+class Commands(HubTest):
+    def test_info_needs_no_weights(self):
+        local = self.json_of("info", settings.models / "stories260k/hf-f32")
+        info = self.json_of("info", "test/stories260k")
+        self.assertEqual({**local, "model_name": "stories260k"}, info)
+        self.assertEqual(self.requests("model.safetensors"), [])
+        self.assertEqual(self.json_of("info", "test/stories260k", "--check")["check"], {"tensors": 47, "nan": 0, "inf": 0})
+        self.assertEqual(self.json_of("info", "test/stories260k"), info)  # now from the weights
+
+    def test_dry_run_needs_no_weights(self):
+        options = ["--target-bpw", "1.5", "--dry-run"]
+        local = self.json_of("littlebit", "compress", settings.models / "stories-19m", *options)
+        plan = self.json_of("littlebit", "compress", "test/stories-19m", "--revision", "v1.0", *options)
+        self.assertEqual(plan["source_model"], "test/stories-19m")
+        self.assertEqual(plan["output_path"], "./stories-19m.littlebit")
+        self.assertEqual({**local, "source_model": plan["source_model"]}, plan)
+        self.assertEqual([one for one in self.requests() if ".safetensors" in one["path"] and "index" not in one["path"]], [])
+        self.assertEqual(self.json_of("littlebit", "compress", "test/stories-19m@v1.0", *options), plan)
+
+    def test_validate(self):
+        result = self.json_of("littlebit", "validate", "test/stories260k", settings.models / "stories260k/hf-bf16",
+                              "--calibration-samples", "64")
+        self.assertEqual((result["original"], result["verdict"]), ("test/stories260k", "GOOD"))
+
+    def test_a_directory_wins(self):
+        shutil.copytree(settings.models / "stories260k/hf-f32", self.work / "test/stories-19m")
+        self.assertEqual(self.json_of("info", "test/stories-19m")["num_layers"], 5)
+        self.assertEqual(self.requests(), [])
+
+    def test_progress(self):
+        result = self.run_tool("info", "test/stories-19m", "--check")
+        bars = [line for line in result.stderr.splitlines() if line.startswith("Downloading ")]
+        self.assertRegex(bars[-1], r"^Downloading ━+ 100% 35/35 MB \[.* elapsed\]$")
+        self.assertEqual(self.run_tool("--verbosity", "quiet", "info", "test/stories260k", "--check").stderr, "")
+        shutil.rmtree(self.work / "home")
+        result = self.run_tool("info", "test/stories260k", HF_HUB_DISABLE_PROGRESS_BARS="1")
+        self.assertEqual(result.stderr, "")
+
+    def test_no_secret_is_shown(self):
+        result = self.run_tool("--verbosity", "debug", "info", "test/private", "--check", HF_TOKEN=TOKEN)
+        self.assertIn("Asking ", result.stderr)
+        self.assertNotIn(TOKEN, result.stderr + result.stdout)
+        self.assertNotIn("Signature", result.stderr)
+        hosts = {}
+        for request in self.requests() + self.requests(method="HEAD"):
+            hosts.setdefault(request["host"], set()).add(request["headers"].get("authorization"))
+        self.assertEqual(hosts, {"127.0.0.1": {"Bearer " + TOKEN}, "127.0.0.2": {None}})
+        for path in (self.work / "home").rglob("*"):
+            if path.is_file():
+                self.assertNotIn(TOKEN.encode(), path.read_bytes(), path)
+
+    def test_errors(self):
+        cases = {"test/unknown": (3, "ModelNotFound", "HF_TOKEN"), "test/private": (3, "ModelNotFound", "HF_TOKEN"),
+                 "test/stories260k@v9": (3, "ModelNotFound", "'v9'"), "test/empty": (3, "ModelNotFound", "config.json"),
+                 "test/gated": (4, "AuthenticationRequired", f"{self.hub}/test/gated to ask for access"),
+                 "test/disabled": (4, "AuthenticationRequired", "disabled"),
+                 "test/pickled": (1, "GeneralError", "safetensors"), "test/gptq": (1, "GeneralError", "quantiz"),
+                 "test/corrupt": (1, "GeneralError", "checksum"), "test/loop": (1, "GeneralError", "redirects")}
+        for model, (code, kind, part) in cases.items():
+            for command in (["info", model, "--check"], ["littlebit", "compress", model], ["littlebit", "validate", model, "x"]):
+                with self.subTest(command):
+                    error = self.json_of(*command, code=code)
+                    self.assertEqual((error["error_code"], error["error_type"]), (code, kind))
+                    self.assertIn(part, error["message"] + error["suggestion"])
+                    self.assertTrue(error["suggestion"])
+                    human = self.run_tool(*command, code=code)
+                    self.assertEqual(human.stdout, "")
+                    self.assertIn("Error: ", human.stderr)
+        self.assertEqual(self.requests("test/gptq/model.safetensors"), [])  # refused by its config.json
+        self.assertEqual(self.requests("test/pickled/resolve"), [])
+
+    def test_bad_environment(self):
+        for name, value in {"HF_ENDPOINT": "nowhere", "HF_HUB_ETAG_TIMEOUT": "soon", "HF_TOKEN": "hf_a\nb"}.items():
+            error = self.json_of("info", "test/stories260k", code=2, **{name: value})
+            self.assertIn(name, error["message"])
+            self.assertNotIn("hf_a", error["message"])
+        (self.work / "file").write_text("")
+        error = self.json_of("info", "test/stories260k", code=1, HF_HUB_CACHE=str(self.work / "file"))
+        self.assertIn("cannot write", error["message"])
+
+
+class Interrupted(HubTest):
+    def test_interrupt_and_go_on(self):
+        command = [settings.tool, "info", "test/stories-19m", "--check"]
+        process = subprocess.Popen(command, env=self.environment(), cwd=self.work, text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        blobs = self.cache / "models--test--stories-19m/blobs"
+        deadline = time.time() + 60
+        while sum(path.stat().st_size for path in blobs.glob("*.incomplete")) < 4 << 20:
+            self.assertLess(time.time(), deadline)
+            self.assertIsNone(process.poll())
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 9, stderr)
+        self.assertIn("continues where it stopped", stderr)
+        self.assertEqual(stdout, "")
+        self.assertTrue(list(blobs.glob("*.incomplete")))
+        self.run_tool("info", "test/stories-19m", "--check")
+        self.assertEqual(list(blobs.glob("*.incomplete")), [])
+        ranges = [one["headers"]["range"] for one in self.requests(".safetensors?") if "range" in one["headers"]]
+        self.assertEqual(len(ranges), 2)
+
+
+class SharedCache(HubTest):
+    """With the tree that Python's huggingface_hub makes (scripts/golden/hub_cache.py)."""
+
+    def golden(self):
+        return json.loads((settings.golden / "python_cache.json").read_text())
+
+    def test_what_python_cached_is_used_without_a_network(self):
+        bytes_of = {}
+        for path in (settings.models / "stories260k/hf-f32").iterdir():
+            bytes_of[path.stat().st_size] = path
+        for name, entry in self.golden().items():
+            path = self.cache / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if "link" in entry:
+                path.symlink_to(entry["link"])
+            elif "text" in entry:
+                path.write_text(entry["text"])
+            else:
+                shutil.copy(bytes_of[entry["size"]], path)
+        self.stop_server()
+        info = self.json_of("info", "test/stories260k", "--check", HF_HUB_OFFLINE="1")
+        self.assertEqual(info["check"]["tensors"], 47)
+        commit = self.golden()["models--test--stories260k/refs/main"]["text"]
+        self.assertEqual(self.json_of("info", f"test/stories260k@{commit}", "--check"), info)  # offline or not
+        result = self.run_tool("info", "test/stories260k", "--check")  # the Hub is gone
+        self.assertIn("Warning: test/stories260k: 127.0.0.1 gives no answer", result.stderr)
+        error = self.json_of("info", "test/stories260k@v1.0", code=3, TRANSFORMERS_OFFLINE="1")
+        self.assertIn("offline", error["message"])
+
+    def test_what_we_cache_is_the_same_tree(self):
+        self.run_tool("info", "test/stories260k", "--check")
+        tree = {}
+        for path in self.cache.rglob("*"):
+            name = path.relative_to(self.cache)
+            if path.is_symlink():
+                tree[str(name)] = {"link": os.readlink(path)}
+            elif path.is_file() and name.parts[1] == "refs":
+                tree[str(name)] = {"text": path.read_text()}
+            elif path.is_file() and name.parts[1] == "blobs":
+                tree[str(name)] = {"size": path.stat().st_size}
+        golden = {name: {key: value for key, value in entry.items() if key != "sha256"}
+                  for name, entry in self.golden().items()}
+        self.assertEqual(tree, golden)
+
+    def test_a_read_only_cache_serves(self):
+        """As the user nobody, if this is root: root may write anywhere."""
+        nobody = 65534 if os.geteuid() == 0 else None
+        self.run_tool("info", "test/stories260k", "--check")
+        (self.cache / "models--test--stories260k/refs/main").unlink()  # a note that cannot be written now
+        self.work.chmod(0o755)
+        folders = [self.cache, *(path for path in self.cache.rglob("*") if path.is_dir() and not path.is_symlink())]
+        for path in reversed(folders):
+            path.chmod(0o555)
+        try:
+            self.run_tool("info", "test/stories260k", "--check", user=nobody)
+            error = self.json_of("info", "test/stories-19m", code=1, user=nobody)
+            self.assertIn("cannot write", error["message"])
+        finally:
+            for path in folders:
+                path.chmod(0o755)
+
+
+def main():
+    global settings
+    parser = argparse.ArgumentParser()
+    for name in ("--tool", "--models", "--golden"):
+        parser.add_argument(name, type=pathlib.Path, required=True)
+    settings, rest = parser.parse_known_args()
+    for name in ("tool", "models", "golden"):
+        setattr(settings, name, getattr(settings, name).resolve())
+    unittest.main(argv=[sys.argv[0], *rest])
+
+
+if __name__ == "__main__":
+    main()
