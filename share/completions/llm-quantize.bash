@@ -43,7 +43,7 @@ _llm_quantize() {
     littlebit) [[ $current != -* ]] &&
         { COMPREPLY=($(compgen -W "compress info convert validate run" -- "$current")); return; } ;;
     info) options+=" --revision --check" ;;
-    tokenize) options+=" -f --file --decode --no-special --pieces --json-lines" ;;
+    tokenize) options+=" --revision -f --file --decode --no-special --pieces --json-lines" ;;
     littlebitcompress) options+=" --revision --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
         --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits

@@ -24,7 +24,7 @@ $tool -n $group -fa validate -d 'Validate the quality of a compressed model'
 $tool -n $group -fa run -d 'Write text with a compressed model'
 
 $tool -n $model_info -l check -d 'Look for NaN and Inf'
-$tool -n "$model_info; or $compress; or $validate" -l revision -x -d 'Revision of a model of the Hub'
+$tool -n "$model_info; or $compress; or $validate; or $tokenize" -l revision -x -d 'Revision of a model of the Hub'
 
 $tool -n $tokenize -s f -l file -r -d 'Read this file'
 $tool -n $tokenize -l decode -d 'Ids in, text out'

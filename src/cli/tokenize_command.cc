@@ -18,8 +18,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"
-#include "cli/compress_arguments.h"
 #include "cli/interrupt.h"
+#include "cli/model_source.h"
 #include "llmq/error.h"
 #include "llmq/model.h"
 
@@ -30,6 +30,7 @@ constexpr size_t kFlushBytes = size_t{1} << 16;
 
 struct TokenizeOptions {
   std::string model;
+  std::string revision;
   std::optional<std::string> text;
   std::string file;  // "-": standard input
   bool decode = false;
@@ -163,8 +164,9 @@ void RunTokenize(const TokenizeOptions& options, Output& output) {
   std::error_code failure;
   const std::filesystem::path path = options.model;
   const bool file = std::filesystem::is_regular_file(path, failure);
-  const std::unique_ptr<Tokenizer> tokenizer =
-      OpenTokenizer(file ? path : ResolveModelDirectory(options.model));
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(
+      file ? path
+           : ResolveModel(options.model, options.revision, ModelNeed::kSmallFiles).directory);
   const std::vector<std::string> inputs = ReadInputs(options);
   LineTool tool(options, *tokenizer, output);
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -187,8 +189,10 @@ void RunTokenize(const TokenizeOptions& options, Output& output) {
 
 CommandRun SetupTokenize(CLI::App& app) {
   auto options = std::make_shared<TokenizeOptions>();
-  app.add_option("MODEL", options->model, "Path to a model directory, .littlebit or GGUF file")
+  app.add_option("MODEL", options->model,
+                 "Model directory, model of the Hub, .littlebit or GGUF file")
       ->required();
+  AddRevisionOption(app, options->revision);
   app.add_option("TEXT", options->text, "Text, or ids with decode; else standard input is read")
       ->type_name("TEXT");
   app.add_option("-f,--file", options->file, "Read this file, line by line")->type_name("PATH");

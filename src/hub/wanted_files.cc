@@ -30,8 +30,8 @@ constexpr std::array kSmallFiles = {"config.json",
                                     "chat_template.jinja",
                                     "chat_template.json",
                                     kHubIndex};
-// Other tokenizer and template files: tokenizer.model.v3, tekken.json is none of ours.
-constexpr std::array kSmallPrefixes = {"tokenizer", "chat_template"};
+// Other tokenizer and template files: tokenizer.model.v3; tekken.json is none of ours.
+constexpr std::array kSmallPrefixes = {"tokenizer", "chat_template", "qwen.tiktoken"};
 constexpr uint64_t kMaxIndexBytes = uint64_t{256} << 20;
 
 bool Exists(const fs::path& path) {
@@ -110,7 +110,8 @@ std::vector<std::string> WeightNames(const fs::path& snapshot) {
 }
 
 bool IsComplete(const fs::path& snapshot, bool weights) {
-  constexpr std::array kTokenizers = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+  constexpr std::array kTokenizers = {"tokenizer.json", "tokenizer.model", "vocab.json",
+                                      "qwen.tiktoken"};
   if (!Exists(snapshot / "config.json")) return false;
   if (std::ranges::none_of(kTokenizers, [&](auto name) { return Exists(snapshot / name); })) {
     return false;
