@@ -4,16 +4,25 @@
 #include "runtime/runtime_model.h"
 
 namespace llmq {
+namespace {
 
-std::unique_ptr<Model> Model::Open(const std::filesystem::path& path, int threads) {
-  return std::make_unique<RuntimeModel>(path, threads);
+RuntimeOptions Resolved(RuntimeOptions options) {
+  options.threads = ResolveThreadCount(options.threads);
+  return options;
 }
 
-RuntimeModel::RuntimeModel(const std::filesystem::path& path, int threads)
+}  // namespace
+
+std::unique_ptr<Model> Model::Open(const std::filesystem::path& path,
+                                   const RuntimeOptions& options) {
+  return std::make_unique<RuntimeModel>(path, options);
+}
+
+RuntimeModel::RuntimeModel(const std::filesystem::path& path, const RuntimeOptions& options)
     : path_(path),
-      threads_(ResolveThreadCount(threads)),
+      options_(Resolved(options)),
       kernels_(ChooseKernels()),
-      weights_(path),
+      weights_(path, options_.threads),
       tokenizer_(Tokenizer::FromFiles(weights_.files(), path.string())) {}
 
 }  // namespace llmq
