@@ -33,7 +33,6 @@ int64_t Grain(int64_t multiplications, int64_t outputs) {
 
 LinearRunner::LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& pool)
     : kernels_(kernels),
-      exact_(exact),
       pool_(pool),
       compressed_(exact ? *kernels.exact : *kernels.int8, *kernels.floats, pool) {
   tiles_.resize(static_cast<size_t>(pool.size()));
@@ -106,40 +105,23 @@ void LinearRunner::RunMany(const WeightMatrix& w, const float* x, int64_t tokens
     if (tile.size() < size) tile.resize(size);
   }
   pool_.ForEach(w.d_out, kTile, [&](int thread, int64_t begin, int64_t end) {
+    const float* rows = nullptr;  // [end - begin, d_in]
     if (in_place) {
-      const auto* rows = reinterpret_cast<const float*>(w.bytes.data()) + begin * w.d_in;
-      RunTile(rows, begin, end, w, x, tokens, y);
+      rows = reinterpret_cast<const float*>(w.bytes.data()) + begin * w.d_in;
     } else {
       float* tile = tiles_[thread].data();
       for (int64_t i = begin; i < end; ++i) Row(w, i, tile + (i - begin) * w.d_in);
-      RunTile(tile, begin, end, w, x, tokens, y);
+      rows = tile;
     }
-  });
-}
-
-void LinearRunner::RunTile(const float* w, int64_t begin, int64_t end, const WeightMatrix& matrix,
-                           const float* x, int64_t tokens, float* y) const {
-  const int64_t d_in = matrix.d_in;
-  const int64_t d_out = matrix.d_out;
-  if (!exact_) {
     kernels_.matrix_product({.x = x,
-                             .w = w,
+                             .w = rows,
                              .y = y + begin,
                              .tokens = tokens,
                              .outputs = end - begin,
-                             .depth = d_in,
-                             .x_stride = d_in,
-                             .y_stride = d_out});
-    return;
-  }
-  const auto dot = kernels_.floats->dense_dot[static_cast<int>(DenseType::kF32)];
-  constexpr int64_t kRows = 8;  // stay in the nearest cache while all tokens pass
-  for (int64_t row = 0; row < end - begin; row += kRows) {
-    const int64_t rows = std::min(kRows, end - begin - row);
-    const auto* bytes = reinterpret_cast<const std::byte*>(w + row * d_in);
-    for (int64_t t = 0; t < tokens; ++t)
-      dot(bytes, d_in, x + t * d_in, 0, rows, y + t * d_out + begin + row);
-  }
+                             .depth = w.d_in,
+                             .x_stride = w.d_in,
+                             .y_stride = w.d_out});
+  });
 }
 
 }  // namespace llmq

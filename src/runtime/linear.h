@@ -26,9 +26,9 @@ struct LinearCall {
 // Runs linear layers. Owns scratch memory, so one per sequence; borrows the pool.
 class LinearRunner {
  public:
-  // `exact`: inputs stay float32, and every result is the same on every instruction set and in
-  // every mix of tokens; otherwise inputs of compressed layers are rounded to 8 bits, and dense
-  // products of many tokens are Eigen's.
+  // `exact`: inputs of compressed layers stay float32; otherwise they are rounded to 8 bits. Either
+  // way the result is the same on every instruction set, but for dense and grouped matrices and
+  // more than a few tokens, which are Eigen's.
   LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& pool);
 
   // x [T, d_in] f32 -> y [T, d_out] f32 of every call.
@@ -40,12 +40,8 @@ class LinearRunner {
  private:
   void RunFew(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
   void RunMany(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
-  // w [end - begin, d_in] f32, rows of a matrix from `begin` on.
-  void RunTile(const float* w, int64_t begin, int64_t end, const WeightMatrix& matrix,
-               const float* x, int64_t tokens, float* y) const;
 
   const KernelTable& kernels_;
-  bool exact_;
   ThreadPool& pool_;
   CompressedLinear compressed_;
   std::vector<CompressedCall> compressed_calls_;
