@@ -10,6 +10,14 @@ namespace {
 // Between two loops of a forward pass lie some microseconds; a worker that has waited much longer
 // takes time from others.
 constexpr int kSpins = 1000;  // some 50 microseconds
+// A worker that is late by this and by several pieces has lost its core.
+constexpr auto kLate = std::chrono::microseconds(200);
+constexpr int kLatePieces = 8;
+// Going on alone for so many times as long as was lost costs at most a tenth where nothing helps,
+// and little where cores come free again.
+constexpr int kAloneFactor = 10;
+
+using Clock = std::chrono::steady_clock;
 
 void Pause() {
 #if defined(__x86_64__)
@@ -49,7 +57,7 @@ void ThreadPool::ForEach(int64_t count, int64_t grain, const Body& body) {
   if (count <= 0) return;
   grain = std::max<int64_t>(1, grain);
   const int64_t pieces = (count + grain - 1) / grain;
-  if (workers_.empty() || pieces == 1) {
+  if (workers_.empty() || pieces == 1 || Clock::now() < alone_until_) {
     for (int64_t begin = 0; begin < count; begin += grain)
       body(0, begin, std::min(count, begin + grain));
     return;
@@ -67,11 +75,20 @@ void ThreadPool::ForEach(int64_t count, int64_t grain, const Body& body) {
     { const std::lock_guard lock(mutex_); }
     wake_.notify_all();
   }
-  RunPieces(0);
+  const auto begin = Clock::now();
+  const int64_t done = RunPieces(0);
   phase_.fetch_add(1);  // closed: from here on no worker begins, and those inside finish a piece
+  if (active_.load() > 0) WaitForWorkers((Clock::now() - begin) / std::max<int64_t>(1, done));
+}
+
+void ThreadPool::WaitForWorkers(std::chrono::nanoseconds piece_time) {
+  const auto begin = Clock::now();
   for (int spins = 0; active_.load() > 0; ++spins) {
     spins < kSpins ? Pause() : std::this_thread::yield();
   }
+  const auto end = Clock::now();
+  if (end - begin > std::max<Clock::duration>(kLate, kLatePieces * piece_time))
+    alone_until_ = end + kAloneFactor * (end - begin);
 }
 
 void ThreadPool::ParallelFor(int64_t count, int64_t grain,
@@ -113,7 +130,8 @@ void ThreadPool::WaitForLoop(uint64_t seen) {
   asleep_.fetch_sub(1);
 }
 
-void ThreadPool::RunPieces(int thread) {
+int64_t ThreadPool::RunPieces(int thread) {
+  int64_t done = 0;
   for (int i = 0; i < size(); ++i) {
     Share& share = shares_[(thread + i) % size()];
     while (true) {
@@ -122,8 +140,10 @@ void ThreadPool::RunPieces(int thread) {
       const int64_t piece = share.next.fetch_add(1, std::memory_order_relaxed);
       if (piece >= share.end) break;
       (*body_)(thread, piece * grain_, std::min(count_, (piece + 1) * grain_));
+      ++done;
     }
   }
+  return done;
 }
 
 }  // namespace llmq

@@ -3,6 +3,7 @@
 #define LLMQ_BASE_THREAD_POOL_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -17,8 +18,9 @@ namespace llmq {
 int ResolveThreadCount(int requested);
 
 // Made for many short loops on a machine that may be busy with other things: a worker waits for the
-// next loop awake for a moment, then asleep; no loop waits for a worker that has not begun; and
-// what one thread does not come to, the others do.
+// next loop awake for a moment, then asleep; no loop waits for a worker that has not begun; what
+// one thread does not come to, the others do; and if a loop had to wait for a worker that the
+// system had put aside in the middle of a piece, the caller goes on alone for a while.
 class ThreadPool {
  public:
   using Body = std::function<void(int thread, int64_t begin, int64_t end)>;
@@ -49,7 +51,9 @@ class ThreadPool {
 
   void WorkerLoop(int thread);
   void WaitForLoop(uint64_t seen);
-  void RunPieces(int thread);
+  // Returns how many.
+  int64_t RunPieces(int thread);
+  void WaitForWorkers(std::chrono::nanoseconds piece_time);
 
   std::vector<std::thread> workers_;
   std::unique_ptr<Share[]> shares_;  // [size()]
@@ -61,6 +65,7 @@ class ThreadPool {
   alignas(64) std::atomic<int> active_{0};  // workers inside a loop, or about to look whether it is
   std::atomic<int> asleep_{0};
   std::atomic<bool> stopping_{false};
+  std::chrono::steady_clock::time_point alone_until_;
   std::mutex mutex_;
   std::condition_variable wake_;
 };

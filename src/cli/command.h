@@ -37,6 +37,7 @@ CommandRun SetupLittleBitInfo(CLI::App& app);
 CommandRun SetupValidate(CLI::App& app);
 CommandRun SetupConvert(CLI::App& app);
 CommandRun SetupRun(CLI::App& app);
+CommandRun SetupBench(CLI::App& app);
 
 }  // namespace llmq
 

@@ -25,6 +25,7 @@ typedef int32_t Int __attribute__((vector_size(4 * kWidth)));
 typedef uint32_t Word __attribute__((vector_size(4 * kWidth)));
 typedef uint16_t Short __attribute__((vector_size(2 * kWidth)));
 typedef int8_t Byte __attribute__((vector_size(kWidth)));
+typedef uint8_t HalfByte __attribute__((vector_size(kWidth / 2)));  // for two codes in each
 
 template <typename V>
 V Load(const void* from) {
@@ -58,6 +59,51 @@ Short ToHalfVector(Float x) {
   return Short(_mm512_cvtps_ph(__m512(x), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 #else
   return Short(_mm256_cvtps_ph(__m256(x), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#endif
+}
+// The compiler's own conversion of bytes goes one by one.
+Float FromBytes(Byte bytes) {
+#ifdef __AVX512F__
+  return Float(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(__m128i(bytes))));
+#else
+  return Float(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(int64_t(bytes)))));
+#endif
+}
+// A byte's two codes, the earlier in its low half, as bytes in order.
+Byte Nibbles(HalfByte packed) {
+#ifdef __AVX512F__
+  const __m128i pairs = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(int64_t(packed)));
+#else
+  int32_t four;
+  __builtin_memcpy(&four, &packed, 4);
+  const __m128i pairs = _mm_cvtepu8_epi16(_mm_cvtsi32_si128(four));
+#endif
+  const __m128i codes =
+      _mm_and_si128(_mm_or_si128(pairs, _mm_slli_epi16(pairs, 4)), _mm_set1_epi16(0x0f0f));
+  Byte bytes;
+  __builtin_memcpy(&bytes, &codes, sizeof(bytes));
+  return bytes;
+}
+// A stream of 6-bit codes: 4 codes in 3 bytes, of which a lane takes the two that hold its own.
+Int SixBits(const std::byte* codes) {
+  const __m128i bytes = _mm_setr_epi8(0, 1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, 3, -1, -1);
+  const __m128i shifts = _mm_setr_epi32(0, 6, 4, 2);
+#ifdef __AVX512F__
+  const __m512i group = _mm512_setr_epi32(0, 0, 0, 0, 0x0303, 0x0303, 0x0303, 0x0303, 0x0606,
+                                          0x0606, 0x0606, 0x0606, 0x0909, 0x0909, 0x0909, 0x0909);
+  const __m512i take = _mm512_add_epi8(_mm512_broadcast_i32x4(bytes), group);
+  const __m512i stream = _mm512_broadcast_i32x4(_mm_maskz_loadu_epi8(0x0fff, codes));
+  const __m512i pairs = _mm512_shuffle_epi8(stream, take);
+  return Int(_mm512_srlv_epi32(pairs, _mm512_broadcast_i32x4(shifts))) & 63;
+#else
+  const __m256i take = _mm256_setr_m128i(bytes, _mm_add_epi8(bytes, _mm_set1_epi32(0x0303)));
+  int64_t six = 0;
+  __builtin_memcpy(&six, codes, 4);
+  uint16_t last;
+  __builtin_memcpy(&last, codes + 4, 2);
+  const __m256i stream = _mm256_broadcastsi128_si256(_mm_cvtsi64_si128(six | int64_t{last} << 32));
+  const __m256i pairs = _mm256_shuffle_epi8(stream, take);
+  return Int(_mm256_srlv_epi32(pairs, _mm256_broadcastsi128_si256(shifts))) & 63;
 #endif
 }
 float HalfAt(const void* half) {
@@ -144,29 +190,14 @@ void ToHalf(const float* x, int64_t n, uint16_t* out) noexcept {
 template <int bits>
 Float Codes(const std::byte* codes, int v) {
   if constexpr (bits == 8) {
-    const Byte bytes = Load<Byte>(codes + v * kWidth);
-    return __builtin_convertvector(__builtin_convertvector(bytes, Int), Float);
+    return FromBytes(Load<Byte>(codes + v * kWidth));
   } else if constexpr (bits == 4) {
-    // A byte's two codes, the earlier in its low half, spread over a 16-bit number's two bytes.
-    typedef uint8_t Half __attribute__((vector_size(kWidth / 2)));
-    typedef uint16_t Wide __attribute__((vector_size(kWidth)));
-    const Wide pairs = __builtin_convertvector(Load<Half>(codes + v * (kWidth / 2)), Wide);
-    const Byte bytes = Byte((pairs | pairs << 4) & 0x0f0f) - 8;
-    return __builtin_convertvector(__builtin_convertvector(bytes, Int), Float);
+    return FromBytes(Nibbles(Load<HalfByte>(codes + v * (kWidth / 2))) - 8);
   } else {
-    // 4 codes in 3 bytes; a lane takes the 32-bit word that holds its own. Reads one byte more.
-    Word words;
-    for (int i = 0; i < kWidth; i += 4) {
-      uint32_t word;
-      __builtin_memcpy(&word, codes + 3 * (v * kWidth + i) / 4, 4);
-      for (int k = 0; k < 4; ++k) words[i + k] = word >> (6 * k);
-    }
-    return __builtin_convertvector(Int(words & 63u) - 32, Float);
+    return __builtin_convertvector(SixBits(codes + v * (kWidth / 4 * 3)) - 32, Float);
   }
 }
 
-// Values of columns [j, j + 64) of a grouped row, times their scales. `codes` are those of column
-// j, `scales` those of its group.
 template <int bits>
 Float GroupValues(const std::byte* codes, const float* scales, int v) {
   return Codes<bits>(codes, v) * Broadcast(scales[v * kWidth / kGroupValues<bits>]);
@@ -185,7 +216,7 @@ float GroupDotRow(const std::byte* row, int64_t row_bytes, int64_t cols, const f
   }
   if (j < cols) {
     const float d[2] = {HalfAt(scales), cols - j > kGroup ? HalfAt(scales + 2) : 0.0f};
-    std::byte codes[kSumLanes * bits / 8 + 1] = {};
+    std::byte codes[kSumLanes * bits / 8] = {};
     float rest[kSumLanes] = {};
     __builtin_memcpy(codes, row + j * bits / 8, static_cast<size_t>(((cols - j) * bits + 7) / 8));
     __builtin_memcpy(rest, x + j, static_cast<size_t>(cols - j) * 4);
@@ -250,7 +281,7 @@ void WeightedSumGroup8(const std::byte* m, int64_t row_bytes, const float* weigh
     const std::byte* row = m + i * row_bytes;
     const float d = HalfAt(row + scales + 2 * (c / kGroupValues<8>));
     const Byte codes = n == kWidth ? Load<Byte>(row + c) : LoadFirst<Byte>(row + c, n);
-    return __builtin_convertvector(__builtin_convertvector(codes, Int), Float) * Broadcast(d);
+    return FromBytes(codes) * Broadcast(d);
   };
   WeightedRows(value, weight, rows, cols, out);
 }

@@ -3,6 +3,10 @@
 // Before: a checkpoint directory or a .littlebit file. After: sessions.
 #include "runtime/runtime_model.h"
 
+#include <utility>
+
+#include "llmq/error.h"
+
 namespace llmq {
 namespace {
 
@@ -24,5 +28,14 @@ RuntimeModel::RuntimeModel(const std::filesystem::path& path, const RuntimeOptio
       kernels_(ChooseKernels()),
       weights_(path, options_.threads),
       tokenizer_(Tokenizer::FromFiles(weights_.files(), path.string())) {}
+
+RuntimeModel::RuntimeModel(ModelWeights weights, const RuntimeOptions& options)
+    : options_(Resolved(options)), kernels_(ChooseKernels()), weights_(std::move(weights)) {}
+
+const Tokenizer& RuntimeModel::tokenizer() const {
+  if (tokenizer_) return *tokenizer_;
+  throw Error(ErrorCode::kGeneral, "tokenizer: expected a model of words, found random weights",
+              "Only speed can be measured with them.");
+}
 
 }  // namespace llmq

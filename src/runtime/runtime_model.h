@@ -14,9 +14,11 @@ namespace llmq {
 class RuntimeModel final : public Model {
  public:
   RuntimeModel(const std::filesystem::path& path, const RuntimeOptions& options);
+  // Without a tokenizer.
+  RuntimeModel(ModelWeights weights, const RuntimeOptions& options);
 
   const ModelConfig& config() const override { return weights_.config(); }
-  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  const Tokenizer& tokenizer() const override;
   const std::filesystem::path& path() const override { return path_; }
 
   const ModelWeights& weights() const { return weights_; }

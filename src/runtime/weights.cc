@@ -73,13 +73,14 @@ ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : pat
 
 ModelWeights::ModelWeights(ModelConfig config, std::vector<LayerWeights> layers,
                            WeightMatrix embedding, WeightMatrix head,
-                           std::vector<LargeMemory> memory)
+                           std::vector<LargeMemory> memory, const ModelSize& size)
     : config_(std::move(config)),
       layers_(std::move(layers)),
       embedding_(std::move(embedding)),
       head_(std::move(head)),
       final_norm_(static_cast<size_t>(config_.hidden_size), 1.0f),
-      memory_(std::move(memory)) {}
+      memory_(std::move(memory)),
+      random_size_(size) {}
 
 // Every matrix on its own, so that no more than one per thread is in memory twice.
 void ModelWeights::LayOutCompressed(int threads) {
@@ -113,6 +114,27 @@ ModelFiles ModelWeights::files() const {
   if (checkpoint_) return checkpoint_->files();
   if (littlebit_) return littlebit_->files();
   return gguf_ ? gguf_->files() : ModelFiles();
+}
+
+ModelSize ModelWeights::size() const {
+  if (checkpoint_) {
+    ModelSize size{.parameters = checkpoint_->parameter_count()};
+    for (const TensorView& tensor : checkpoint_->tensors()) size.bytes += tensor.data.size();
+    return size;
+  }
+  if (littlebit_) {
+    return {littlebit_->metadata().original_parameters, littlebit_->file_bytes(),
+            littlebit_->body_bpw()};
+  }
+  if (!gguf_) return random_size_;
+  ModelSize size;
+  for (const GgufTensor& tensor : gguf_->file().tensors()) {
+    int64_t elements = 1;
+    for (const int64_t dimension : tensor.shape) elements *= dimension;
+    size.parameters += elements;
+  }
+  size.bytes = gguf_->file().file_bytes();
+  return size;
 }
 
 // Tensors whose elements stand one by one, whatever file they are in.

@@ -22,6 +22,7 @@
 #include "llmq/group_quant.h"
 #include "llmq/littlebit_file.h"
 #include "llmq/model_config.h"
+#include "llmq/speed.h"
 #include "runtime/compressed_matrix.h"
 #include "runtime/large_memory.h"
 
@@ -64,10 +65,11 @@ class ModelWeights {
   ModelWeights(const std::filesystem::path& path, int threads);
   // Weights that stand for nothing (runtime/random_model).
   ModelWeights(ModelConfig config, std::vector<LayerWeights> layers, WeightMatrix embedding,
-               WeightMatrix head, std::vector<LargeMemory> memory);
+               WeightMatrix head, std::vector<LargeMemory> memory, const ModelSize& size);
 
   const ModelConfig& config() const { return config_; }
   ModelFiles files() const;  // none of random weights
+  ModelSize size() const;
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const WeightMatrix& embedding() const { return embedding_; }  // [vocab, hidden]
   const WeightMatrix& head() const { return config_.tie_word_embeddings ? embedding_ : head_; }
@@ -92,6 +94,7 @@ class ModelWeights {
   WeightMatrix head_;  // empty if tied
   std::vector<float> final_norm_;
   std::vector<LargeMemory> memory_;  // of compressed matrices
+  ModelSize random_size_;            // of random weights
 };
 
 }  // namespace llmq

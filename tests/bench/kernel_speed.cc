@@ -76,10 +76,10 @@ class Bench {
   }
 
   void Run() {
-    fmt::print("kernels {}, {} activations, {} threads, weights {}\n\n", kernels_.name,
-               options_.exact ? "float32" : "8-bit", pool_.size(),
-               options_.cache ? "in cache"
-                              : fmt::format("rotated through {} MiB", options_.megabytes));
+    fmt::print(
+        "kernels {}, {} activations, {} threads, weights {}\n\n", kernels_.name,
+        options_.exact ? "float32" : "8-bit", pool_.size(),
+        options_.cache ? "in cache" : fmt::format("rotated through {} MiB", options_.megabytes));
     fmt::print("| {:>11} | {:>5} | {:>5} | {:>9} | {:>8} | {:>6} | {:>11} | {:>12} | {:>7} |\n",
                "out x in", "BPW", "rank", "KiB", "us", "GB/s", "G signs/s", "% of reading",
                "x fp16");
@@ -118,8 +118,8 @@ class Bench {
     for (float& value : x) value = static_cast<float>(NextRandom(state) >> 40) * 0x1p-24f - 0.5f;
 
     // A round's share of time for each: some milliseconds.
-    const int64_t calls = std::clamp<int64_t>((24 << 20) / static_cast<int64_t>(layer_bytes), 1,
-                                              4 * copies + 64);
+    const int64_t calls =
+        std::clamp<int64_t>((24 << 20) / static_cast<int64_t>(layer_bytes), 1, 4 * copies + 64);
     std::vector<double> layer_seconds, signs_rate, reading, dense_ratio;
     const double bytes = static_cast<double>(layer_bytes);
     const double signs = 2.0 * static_cast<double>(rank) * static_cast<double>(d_in + d_out);
@@ -138,11 +138,11 @@ class Bench {
       dense_ratio.push_back(dense_seconds / seconds);
     }
     const double seconds = Median(layer_seconds);
-    fmt::print("| {:>11} | {:>5} | {:>5} | {:>9.0f} | {:>8.1f} | {:>6.2f} | {:>11.1f} | {:>12.1f} "
-               "| {:>7.1f} |\n",
-               fmt::format("{}x{}", d_out, d_in), bpw, rank, bytes / 1024, seconds * 1e6,
-               bytes / seconds / 1e9, signs / seconds / 1e9, 100 * Median(reading),
-               Median(dense_ratio));
+    fmt::print(
+        "| {:>11} | {:>5} | {:>5} | {:>9.0f} | {:>8.1f} | {:>6.2f} | {:>11.1f} | {:>12.1f} "
+        "| {:>7.1f} |\n",
+        fmt::format("{}x{}", d_out, d_in), bpw, rank, bytes / 1024, seconds * 1e6,
+        bytes / seconds / 1e9, signs / seconds / 1e9, 100 * Median(reading), Median(dense_ratio));
     std::fflush(stdout);
   }
 
