@@ -8,6 +8,18 @@
 #include "llmq/error.h"
 
 namespace llmq {
+namespace {
+
+template <typename Kv>
+void AddKv(CLI::App& app, const std::string& description, Kv& kv) {
+  const std::map<std::string, KvType> types = {
+      {"f32", KvType::kF32}, {"f16", KvType::kF16}, {"q8", KvType::kQ8}};
+  app.add_option("--kv", kv, description)
+      ->type_name("TYPE")
+      ->transform(CLI::CheckedTransformer(types).description(""));
+}
+
+}  // namespace
 
 void AddRuntimeOptions(CLI::App& app, const std::string& threads_name,
                        RuntimeArguments& arguments) {
@@ -16,12 +28,14 @@ void AddRuntimeOptions(CLI::App& app, const std::string& threads_name,
       ->capture_default_str();
   app.add_flag("--exact", arguments.exact,
                "Keep activations in float32 (else 8 bits where weights are compressed)");
-  const std::map<std::string, KvType> types = {
-      {"f32", KvType::kF32}, {"f16", KvType::kF16}, {"q8", KvType::kQ8}};
-  app.add_option("--kv", arguments.kv,
-                 "Keys and values in memory: f32, f16 or q8 [f16; exact: f32]")
-      ->type_name("TYPE")
-      ->transform(CLI::CheckedTransformer(types).description(""));
+  AddKvOption(app, "Keys and values in memory: f32, f16 or q8 [f16; exact: f32]", arguments.kv);
+}
+
+void AddKvOption(CLI::App& app, const std::string& description, KvType& kv) {
+  AddKv(app, description, kv);
+}
+void AddKvOption(CLI::App& app, const std::string& description, std::optional<KvType>& kv) {
+  AddKv(app, description, kv);
 }
 
 RuntimeOptions ToRuntimeOptions(const RuntimeArguments& arguments) {

@@ -25,6 +25,10 @@ void AddRuntimeOptions(CLI::App& app, const std::string& threads_name, RuntimeAr
 // Throws Error{kInvalidArguments} for a number of threads out of range.
 RuntimeOptions ToRuntimeOptions(const RuntimeArguments& arguments);
 
+// --kv alone.
+void AddKvOption(CLI::App& app, const std::string& description, KvType& kv);
+void AddKvOption(CLI::App& app, const std::string& description, std::optional<KvType>& kv);
+
 const char* KvTypeName(KvType type);  // "f32", "f16", "q8"
 
 }  // namespace llmq
