@@ -15,13 +15,28 @@
 
 namespace llmq {
 
+// How keys and values are kept in memory: 4, 2, or (in groups of 64) 1.03 bytes a number.
+enum class KvType { kF32, kF16, kQ8 };
+
+struct RuntimeOptions {
+  int threads = 0;  // 0: one per core; no result depends on it
+  // Activations stay float32. Otherwise the inputs of compressed layers are rounded to 8 bits, a
+  // scale for each 256, which is faster. Either way a compressed model's next token does not depend
+  // on the instruction set.
+  bool exact = true;
+  KvType kv = KvType::kF32;
+};
+
 // Weights ready to run. Immutable after opening; sessions on several threads may share it.
 class Model {
  public:
   // `path`: a checkpoint directory or a .littlebit file. Errors as those of Checkpoint and
-  // LittleBitFile. `threads`: 0 means one per core. The result of a forward pass does not depend on
-  // it.
-  static std::unique_ptr<Model> Open(const std::filesystem::path& path, int threads);
+  // LittleBitFile.
+  static std::unique_ptr<Model> Open(const std::filesystem::path& path,
+                                     const RuntimeOptions& options);
+  static std::unique_ptr<Model> Open(const std::filesystem::path& path, int threads) {
+    return Open(path, RuntimeOptions{.threads = threads});
+  }
   virtual ~Model() = default;
 
   virtual const ModelConfig& config() const = 0;

@@ -6,7 +6,7 @@ _llm_quantize() {
       littlebit) [[ -z $command ]] && command=littlebit ;;
       info) [[ -z $command || $command == littlebit ]] && command+=info ;;
       tokenize) [[ -z $command ]] && command=tokenize ;;
-      compress | convert | validate | run) [[ $command == littlebit ]] && command+=$word ;;
+      compress | convert | validate | run | bench) [[ $command == littlebit ]] && command+=$word ;;
     esac
   done
   case $previous in
@@ -32,6 +32,10 @@ _llm_quantize() {
     --recipe) COMPREPLY=($(compgen -W "auto littlebit" -- "$current")); return ;;
     --gguf-quant) COMPREPLY=($(compgen -W "F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K" -- "$current")); return ;;
     --protocol) COMPREPLY=($(compgen -W "paper llama.cpp" -- "$current")); return ;;
+    --kv) COMPREPLY=($(compgen -W "f32 f16 q8" -- "$current")); return ;;
+    --activations) COMPREPLY=($(compgen -W "f32 int8" -- "$current")); return ;;
+    --weights) COMPREPLY=($(compgen -W "littlebit f16" -- "$current")); return ;;
+    --shape) COMPREPLY=($(compgen -W "tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b" -- "$current")); return ;;
     --device) COMPREPLY=($(compgen -W "auto cpu cuda" -- "$current")); return ;;
     --benchmark) COMPREPLY=($(compgen -W "wikitext hellaswag arc" -- "$current")); return ;;
     -o | --output-dir | --checkpoint-dir | --resume) COMPREPLY=($(compgen -d -- "$current")); return ;;
@@ -41,7 +45,7 @@ _llm_quantize() {
     "") options+=" --version"
         [[ $current != -* ]] && { COMPREPLY=($(compgen -W "info littlebit tokenize" -- "$current")); return; } ;;
     littlebit) [[ $current != -* ]] &&
-        { COMPREPLY=($(compgen -W "compress info convert validate run" -- "$current")); return; } ;;
+        { COMPREPLY=($(compgen -W "compress info convert validate run bench" -- "$current")); return; } ;;
     info) options+=" --revision --check" ;;
     tokenize) options+=" --revision -f --file --decode --no-special --pieces --json-lines" ;;
     littlebitcompress) options+=" --revision --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
@@ -55,8 +59,9 @@ _llm_quantize() {
         [[ $previous == *.littlebit || $previous == *.gguf ]] &&
         { COMPREPLY=($(compgen -W "littlebit gguf-ext gguf-lossy" -- "$current")); return; } ;;
     littlebitvalidate) options+=" --revision --calibration-data --calibration-samples --held-out-data --protocol --coherence-test
-        --benchmark --benchmark-data --benchmark-items --threads" ;;
-    littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads" ;;
+        --benchmark --benchmark-data --benchmark-items --activations --kv --threads" ;;
+    littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads --exact --kv" ;;
+    littlebitbench) options+=" --shape --bpw --weights -p --n-prompt -n --n-gen -r --repetitions -t --threads --exact --kv" ;;
   esac
   if [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))

@@ -1,7 +1,7 @@
 # fish completion for llm-quantize
 set -l tool complete -c llm-quantize
 set -l top 'not __fish_seen_subcommand_from info littlebit tokenize'
-set -l group '__fish_seen_subcommand_from littlebit; and not __fish_seen_subcommand_from compress info convert validate run'
+set -l group '__fish_seen_subcommand_from littlebit; and not __fish_seen_subcommand_from compress info convert validate run bench'
 set -l model_info '__fish_seen_subcommand_from info; and not __fish_seen_subcommand_from littlebit'
 set -l tokenize '__fish_seen_subcommand_from tokenize'
 set -l compress '__fish_seen_subcommand_from compress'
@@ -9,6 +9,7 @@ set -l info '__fish_seen_subcommand_from littlebit; and __fish_seen_subcommand_f
 set -l convert '__fish_seen_subcommand_from convert'
 set -l validate '__fish_seen_subcommand_from validate'
 set -l run '__fish_seen_subcommand_from run'
+set -l bench '__fish_seen_subcommand_from bench'
 
 $tool -s h -l help -d 'Show help'
 $tool -l verbosity -xa 'quiet normal verbose debug' -d 'Messages'
@@ -22,6 +23,7 @@ $tool -n $group -fa info -d 'Display information about a .littlebit file'
 $tool -n $group -fa convert -d 'Convert between formats'
 $tool -n $group -fa validate -d 'Validate the quality of a compressed model'
 $tool -n $group -fa run -d 'Write text with a compressed model'
+$tool -n $group -fa bench -d 'Measure how fast a model reads and writes'
 
 $tool -n $model_info -l check -d 'Look for NaN and Inf'
 $tool -n "$model_info; or $compress; or $validate; or $tokenize" -l revision -x -d 'Revision of a model of the Hub'
@@ -70,7 +72,7 @@ $tool -n $compress -l device -xa 'auto cpu cuda' -d 'Device'
 $tool -n $compress -l dry-run -d 'Show ranks and sizes only'
 $tool -n "$compress; or $info" -l export-metadata -r -d 'Write statistics to a JSON file'
 $tool -n "$compress; or $run" -l seed -x -d 'Seed'
-$tool -n "$compress; or $convert; or $validate; or $run" -l threads -x -d 'Threads'
+$tool -n "$compress; or $convert; or $validate; or $run; or $bench" -l threads -x -d 'Threads'
 
 $tool -n $info -l layers -d 'Per-layer statistics'
 $tool -n $info -l verify -d 'Check checksums'
@@ -85,6 +87,18 @@ $tool -n $validate -l coherence-test -d 'Run the coherence test'
 $tool -n $validate -l benchmark -xa 'wikitext hellaswag arc' -d 'Benchmark'
 $tool -n $validate -l benchmark-data -r -d "The benchmark's file"
 $tool -n $validate -l benchmark-items -x -d 'Most items'
+
+$tool -n $validate -l activations -xa 'f32 int8' -d 'Activations of the compressed model'
+
+$tool -n "$run; or $bench" -l exact -d 'Activations in float32'
+$tool -n "$validate; or $run; or $bench" -l kv -xa 'f32 f16 q8' -d 'Keys and values'
+$tool -n $bench -l shape -xa 'tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b' -d 'Random weights of this shape'
+$tool -n $bench -l bpw -x -d 'Bits per weight'
+$tool -n $bench -l weights -xa 'littlebit f16' -d 'Type of random weights'
+$tool -n $bench -s p -l n-prompt -x -d 'Tokens to read'
+$tool -n $bench -s n -l n-gen -x -d 'Tokens to write'
+$tool -n $bench -s r -l repetitions -x -d 'Repetitions'
+$tool -n $bench -s t -x -d 'Threads'
 
 $tool -n $run -s p -l prompt -x -d 'Text to continue'
 $tool -n $run -l prompt-file -r -d 'File with the text to continue'

@@ -38,6 +38,7 @@ CommandRun SetupValidate(CLI::App& app);
 CommandRun SetupConvert(CLI::App& app);
 CommandRun SetupRun(CLI::App& app);
 CommandRun SetupTokenize(CLI::App& app);
+CommandRun SetupBench(CLI::App& app);
 
 }  // namespace llmq
 

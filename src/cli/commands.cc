@@ -14,6 +14,7 @@ std::span<const Command> Commands() {
       {"littlebit", "convert", "Convert between LittleBit formats", SetupConvert},
       {"littlebit", "validate", "Validate the quality of a compressed model", SetupValidate},
       {"littlebit", "run", "Write text with a compressed model", SetupRun},
+      {"littlebit", "bench", "Measure how fast a model reads and writes", SetupBench},
   }};
   return kCommands;
 }

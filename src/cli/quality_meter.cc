@@ -78,8 +78,9 @@ QualityMeter::QualityMeter(const std::filesystem::path& original, TextDataset he
       threads_(threads),
       progress_(progress) {}
 
-std::unique_ptr<Model> QualityMeter::Open(const std::filesystem::path& compressed) const {
-  return Model::Open(compressed, threads_);
+std::unique_ptr<Model> QualityMeter::Open(const std::filesystem::path& compressed, bool exact,
+                                          KvType kv) const {
+  return Model::Open(compressed, {.threads = threads_, .exact = exact, .kv = kv});
 }
 
 EvaluationProgress QualityMeter::Watch(const std::string& stage, const std::string& unit) {

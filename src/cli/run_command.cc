@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/runtime_arguments.h"
 #include "llmq/error.h"
 #include "llmq/model.h"
 
@@ -29,7 +30,7 @@ struct RunOptions {
   std::string prompt_file;
   int64_t max_new = 128;
   SamplingOptions sampling;
-  int threads = 0;
+  RuntimeArguments runtime;
 };
 
 [[noreturn]] void ThrowArgument(const std::string& message) {
@@ -48,9 +49,6 @@ void CheckValues(const RunOptions& options) {
   if (!(sampling.top_p > 0 && sampling.top_p <= 1)) {
     ThrowArgument(
         fmt::format("--top-p: expected a number above 0 and at most 1, found {}", sampling.top_p));
-  }
-  if (options.threads < 0 || options.threads > 4096) {
-    ThrowArgument(fmt::format("--threads: expected 0 to 4096, found {}", options.threads));
   }
   if (options.prompt.has_value() == !options.prompt_file.empty()) {
     ThrowArgument("expected a prompt: one of --prompt and --prompt-file");
@@ -129,7 +127,8 @@ Written Write(const Model& model, const std::vector<int32_t>& prompt, int64_t ma
 
 void RunRun(const RunOptions& options, Output& output) {
   CheckValues(options);
-  const std::unique_ptr<Model> model = Model::Open(options.model, options.threads);
+  const RuntimeOptions runtime = ToRuntimeOptions(options.runtime);
+  const std::unique_ptr<Model> model = Model::Open(options.model, runtime);
   const std::vector<int32_t> prompt = EncodePrompt(*model, ReadPrompt(options));
   const int64_t room = model->config().max_position - static_cast<int64_t>(prompt.size());
   if (options.max_new > room) {
@@ -184,9 +183,7 @@ CommandRun SetupRun(CLI::App& app) {
       ->type_name("INT")
       ->check(CLI::NonNegativeNumber.description(""))
       ->capture_default_str();
-  app.add_option("--threads", options->threads, "Threads (0: one per core)")
-      ->type_name("INT")
-      ->capture_default_str();
+  AddRuntimeOptions(app, "--threads", options->runtime);
   app.footer(
       "Prints the continuation, without the prompt, on standard output; timing goes to stderr.\n\n"
       "Examples:\n"

@@ -12,6 +12,7 @@
 #include "cli/human_units.h"
 #include "cli/model_source.h"
 #include "cli/quality_meter.h"
+#include "cli/runtime_arguments.h"
 #include "llmq/error.h"
 #include "llmq/littlebit_file.h"
 
@@ -29,6 +30,8 @@ struct ValidateOptions {
   std::string benchmark_data;
   int64_t benchmark_items = 0;  // 0: all
   int threads = 0;
+  bool exact = true;
+  KvType kv = KvType::kF32;
 };
 
 struct BenchmarkPair {
@@ -151,7 +154,8 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   Progress progress;
   QualityMeter meter(original, ChooseText(options.text).held_out, options.text.samples,
                      options.threads, progress, options.protocol);
-  const std::unique_ptr<Model> compressed = meter.Open(options.compressed);
+  const std::unique_ptr<Model> compressed =
+      meter.Open(options.compressed, options.exact, options.kv);
   Validation validation;
   if (HoldsLittleBit(options.compressed)) {
     validation.bpw = LittleBitFile(std::filesystem::path(options.compressed)).body_bpw();
@@ -212,6 +216,12 @@ CommandRun SetupValidate(CLI::App& app) {
   app.add_option("--benchmark-items", options->benchmark_items, "Most items of it (0: all)")
       ->type_name("INT")
       ->capture_default_str();
+  const std::map<std::string, bool> activations = {{"f32", true}, {"int8", false}};
+  app.add_option("--activations", options->exact,
+                 "Of the compressed model: f32, or int8 as run has them [f32]")
+      ->type_name("TYPE")
+      ->transform(CLI::CheckedTransformer(activations).description(""));
+  AddKvOption(app, "Keys and values of the compressed model: f32, f16 or q8 [f32]", options->kv);
   app.add_option("--threads", options->threads, "Threads (0: one per core)")
       ->type_name("INT")
       ->capture_default_str();

@@ -1,10 +1,23 @@
-// Which kernels this machine can run. src/runtime chooses among them.
-#include "kernels/kernels.h"
+// Which kernels this machine can run, and of which versions each set is made. src/runtime chooses
+// among the sets.
+#include "kernels/versions.h"
 
 namespace llmq {
+namespace {
+
+constexpr KernelTable kTables[] = {
+    {"scalar", &kExactScalar, &kInt8Scalar, &kFloatsScalar, MatrixProductScalar},
+#ifdef LLMQ_KERNELS_X86
+    {"avx2", &kExactAvx2, &kInt8Avx2, &kFloatsAvx2, MatrixProductAvx2},
+    {"avx512", &kExactAvx512, &kInt8Avx2, &kFloatsAvx512, MatrixProductAvx512},
+    {"avx512vbmi", &kExactAvx512, &kInt8Avx512Vbmi, &kFloatsAvx512, MatrixProductAvx512},
+#endif
+};
+
+}  // namespace
 
 const char* IsaName(Isa isa) {
-  constexpr const char* kNames[] = {"scalar", "avx2", "avx512"};
+  constexpr const char* kNames[] = {"scalar", "avx2", "avx512", "avx512vbmi"};
   return kNames[static_cast<int>(isa)];
 }
 
@@ -14,20 +27,16 @@ bool IsaAvailable(Isa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("f16c");
   if (isa == Isa::kAvx2) return avx2;
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  if (isa == Isa::kAvx512) return avx512;
+  return avx512 && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
 #else
   return false;
 #endif
 }
 
-const KernelTable& KernelsFor(Isa isa) {
-#ifdef LLMQ_KERNELS_X86
-  if (isa == Isa::kAvx512) return kAvx512Kernels;
-  if (isa == Isa::kAvx2) return kAvx2Kernels;
-#endif
-  static_cast<void>(isa);
-  return kScalarKernels;
-}
+const KernelTable& KernelsFor(Isa isa) { return kTables[static_cast<int>(isa)]; }
 
 }  // namespace llmq

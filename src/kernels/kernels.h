@@ -2,12 +2,11 @@
 //
 // Station before: src/runtime, which splits outputs over threads and owns all memory. Station
 // after: one table of functions per instruction set. kernels_scalar.cc defines what every function
-// computes; the others are tested against it at every length. Every function computes each output
-// on its own, so that splitting a range [begin, end) anywhere gives the same bits. Rows may be
-// unaligned; nothing is read past what is stated.
-//
-// A faster kernel (tables of partial sums, integer dot products) is a new version of a function
-// here.
+// computes; every other version gives THE SAME BITS (but for `matrix_product`), and the tests
+// compare them at every length. Every output is computed on its own, so that splitting a range
+// [begin, end) anywhere gives the same bits too. Nothing is read past what is stated, and nothing
+// else may be assumed of alignment. docs/decisions/0007-kernels.md says why the arithmetic is as
+// it is.
 #ifndef LLMQ_KERNELS_KERNELS_H_
 #define LLMQ_KERNELS_KERNELS_H_
 
@@ -16,12 +15,38 @@
 
 namespace llmq {
 
-// Bit c of a row is bit c%8 of byte c/8; 1 means -1, 0 means +1. Rows are whole bytes and lie one
-// after another.
-struct SignBits {
-  const uint8_t* bytes;  // [rows, (cols + 7) / 8]
-  int64_t rows;
-  int64_t cols;
+// Signs of a matrix in the order in which the kernels read them: blocks of 16 rows, in a block
+// chunks of 32 columns, in a chunk one 32-bit word per row. Bit c % 32 of a word is column c; 1
+// means -1. Rows and columns are padded with zero bits.
+struct SignTiles {
+  const uint32_t* words;  // [ceil(rows / 16), ceil(cols / 32), 16]
+  int64_t rows;           // outputs
+  int64_t cols;           // inputs
+};
+inline constexpr int64_t kTileRows = 16;
+inline constexpr int64_t kTileCols = 32;
+
+constexpr int64_t TileChunks(int64_t cols) { return (cols + kTileCols - 1) / kTileCols; }
+constexpr int64_t TileBlocks(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+constexpr int64_t SignTileWords(int64_t rows, int64_t cols) {
+  return TileBlocks(rows) * TileChunks(cols) * kTileRows;
+}
+
+// Inputs that are rounded to 8 bits share a scale in blocks of this many.
+inline constexpr int64_t kInputBlock = 256;
+
+// out[i] = sum_j s(i, j) scale[j] x[j] in two steps: an input is prepared once (scaled, rounded,
+// turned into tables of partial sums), then read by all rows. A prepared input is understood only
+// by the version that made it.
+struct SignProduct {
+  // Bytes of a prepared input of `cols` values; a multiple of 64.
+  int64_t (*prepared_bytes)(int64_t cols) noexcept;
+  // scale [cols] fp16 or null (1), x [cols] f32. `prepared` is aligned to 64 bytes.
+  void (*prepare)(const uint16_t* scale, const float* x, int64_t cols,
+                  std::byte* prepared) noexcept;
+  // out[i - begin] for rows [begin, end), begin a multiple of 16. out [end - begin] f32.
+  void (*sums)(const SignTiles& signs, const std::byte* prepared, int64_t begin, int64_t end,
+               float* out) noexcept;
 };
 
 // Elements of a dense matrix, little endian.
@@ -33,53 +58,23 @@ inline constexpr int kNumDenseTypes = 3;
 template <int bits>
 inline constexpr int64_t kGroupValues = bits == 4 ? 32 : 64;
 
-// y[t, i] = sum_j x[t, j] w(i, j) for t in [0, tokens), i in [0, outputs).
-struct MatrixProduct {
-  const float* x;  // [tokens, depth] f32, rows x_stride apart
-  const float* w;  // w(i, j) lies at w[i * depth + j], or at w[j * outputs + i] if w_transposed
-  float* y;        // [tokens, outputs] f32, rows y_stride apart; overwritten
-  int64_t tokens;
-  int64_t outputs;
-  int64_t depth;
-  int64_t x_stride;
-  int64_t y_stride;
-  bool w_transposed;
-};
+// Every dot product of floats is summed in this many lanes, element j in lane j % 64, products
+// rounded before they are added; then lane i takes lane i + 32, i + 16, ... i + 1.
+inline constexpr int64_t kSumLanes = 64;
 
-struct KernelTable {
-  const char* name;  // "scalar", "avx2", "avx512"
-
-  // Stage 0 of a compressed layer: out[j] = g[j] * x[j]. Exact: one rounding.
-  // g [n] fp16, x [n] f32, out [n] f32.
-  void (*scale)(const uint16_t* g, const float* x, int64_t n, float* out) noexcept;
-
-  // Stage 1: t[k] = l[k] * sum_j s(k, j) gx[j] for k in [begin, end).
-  // v [r, d_in] bits, gx [d_in] f32, l [r] fp16, t [r] f32.
-  void (*latent)(const SignBits& v, const float* gx, const uint16_t* l, int64_t begin, int64_t end,
-                 float* t) noexcept;
-
-  // Stage 2: y[j] += h[j] * sum_k s(k, j) t[k] for j in [begin, end), begin a multiple of 8. Every
-  // version sums in the order of k and gives the same bits. u [r, d_out] bits, t [r] f32, h [d_out]
-  // fp16, y [d_out] f32.
-  void (*output)(const SignBits& u, const float* t, const uint16_t* h, int64_t begin, int64_t end,
-                 float* y) noexcept;
-
-  // out[k, j - begin] = s(k, j) as +1 or -1, for rows [row_begin, row_end) and columns [begin,
-  // end), begin a multiple of 8. out [row_end - row_begin, end - begin] f32. Exact.
-  void (*expand_signs)(const SignBits& bits, int64_t row_begin, int64_t row_end, int64_t begin,
-                       int64_t end, float* out) noexcept;
-
+struct FloatKernels {
   // y[i] = sum_j w[i, j] x[j] for i in [begin, end). w [rows, cols] of one DenseType, x [cols] f32,
   // y [rows] f32.
   void (*dense_dot[kNumDenseTypes])(const std::byte* w, int64_t cols, const float* x, int64_t begin,
                                     int64_t end, float* y) noexcept;
-
   // out[j] = float(w[j]) for j in [0, n). Exact. w [n] of one DenseType, out [n] f32.
   void (*to_float[kNumDenseTypes])(const std::byte* w, int64_t n, float* out) noexcept;
+  // Round to nearest even. x [n] f32, out [n] fp16.
+  void (*to_half)(const float* x, int64_t n, uint16_t* out) noexcept;
 
-  // y[i] = sum over the groups of row i of d * (sum_j code_j x_j), for i in [begin, end). Rows as
-  // llmq/group_quant.h lays them out: codes, then fp16 scales. 8 and 6 bits: groups of 64; 4 bits:
-  // groups of 32. w [rows, row_bytes], x [cols] f32, y [rows] f32.
+  // y[i] = sum_j (code(i, j) d(i, j)) x[j] for i in [begin, end): the product of the scale and the
+  // code is rounded. Rows as llmq/group_quant.h lays them out: codes, then fp16 scales. 8 and 6
+  // bits: groups of 64; 4 bits: groups of 32. w [rows, row_bytes], x [cols] f32, y [rows] f32.
   void (*group_dot8)(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x,
                      int64_t begin, int64_t end, float* y) noexcept;
   void (*group_dot6)(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x,
@@ -87,28 +82,60 @@ struct KernelTable {
   void (*group_dot4)(const std::byte* w, int64_t row_bytes, int64_t cols, const float* x,
                      int64_t begin, int64_t end, float* y) noexcept;
 
-  // out[c] = sum_i weight[i] m[i, c]. m [rows, cols] f32, weight [rows] f32, out [cols] f32.
+  // out[c] = sum_i weight[i] m[i, c], in the order of i. m [rows, cols] f32 or fp16, weight [rows]
+  // f32, out [cols] f32.
   void (*weighted_sum)(const float* m, const float* weight, int64_t rows, int64_t cols,
                        float* out) noexcept;
+  void (*weighted_sum_half)(const uint16_t* m, const float* weight, int64_t rows, int64_t cols,
+                            float* out) noexcept;
+  // The same for grouped rows of 8 bits.
+  void (*weighted_sum_group8)(const std::byte* m, int64_t row_bytes, const float* weight,
+                              int64_t rows, int64_t cols, float* out) noexcept;
 
+  // y[j] = h[j] s[j], or y[j] += h[j] s[j]. h [n] fp16, s, y [n] f32.
+  void (*scale)(const uint16_t* h, const float* s, int64_t n, float* y) noexcept;
+  void (*add_scaled)(const uint16_t* h, const float* s, int64_t n, float* y) noexcept;
+
+  // x[i] = exp(factor x[i]) / sum_j exp(factor x[j]). x [n] f32.
+  void (*softmax)(float factor, int64_t n, float* x) noexcept;
+  // gate[i] = silu(gate[i]) up[i]. gate, up [n] f32.
+  void (*swiglu)(const float* up, int64_t n, float* gate) noexcept;
+  // out = x / sqrt(mean(x^2) + eps) * weight. x, weight, out [n] f32.
+  void (*rms_norm)(const float* x, const float* weight, double eps, int64_t n, float* out) noexcept;
+};
+
+// y[t, i] = sum_j x[t, j] w(i, j) for t in [0, tokens), i in [0, outputs).
+struct MatrixProduct {
+  const float* x;  // [tokens, depth] f32, rows x_stride apart
+  const float* w;  // [outputs, depth] f32
+  float* y;        // [tokens, outputs] f32, rows y_stride apart; overwritten
+  int64_t tokens;
+  int64_t outputs;
+  int64_t depth;
+  int64_t x_stride;
+  int64_t y_stride;
+};
+
+struct KernelTable {
+  const char* name;          // as IsaName gives it
+  const SignProduct* exact;  // float32 inputs
+  const SignProduct* int8;   // inputs in 8 bits, sums of integers
+  const FloatKernels* floats;
   // The product for many tokens at once (Eigen). The same call gives the same bits on one machine;
   // another number of tokens or outputs may sum in another order.
   void (*matrix_product)(const MatrixProduct& product);
 };
 
-enum class Isa { kScalar, kAvx2, kAvx512 };
-inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};  // from slow to fast
-const char* IsaName(Isa isa);  // "scalar", "avx2", "avx512"
+// From slow to fast. avx512vbmi is AVX-512 with VBMI and VNNI (Ice Lake, Zen 4 and later).
+enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vbmi };
+inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vbmi};
+const char* IsaName(Isa isa);  // "scalar", "avx2", "avx512", "avx512vbmi"
 
 // Built in and supported by this machine's processor and operating system.
 bool IsaAvailable(Isa isa);
 
 // Precondition: IsaAvailable(isa).
 const KernelTable& KernelsFor(Isa isa);
-
-extern const KernelTable kScalarKernels;
-extern const KernelTable kAvx2Kernels;    // built for x86-64 only
-extern const KernelTable kAvx512Kernels;  // built for x86-64 only
 
 }  // namespace llmq
 

@@ -5,9 +5,9 @@
 // the namespace Eigen renamed, so that the linker cannot take one set's inline function for
 // another's.
 #define EIGEN_DONT_PARALLELIZE  // the runtime splits outputs over its threads
-#include "kernels/matrix_product.h"
-
 #include <Eigen/Core>
+
+#include "kernels/versions.h"
 
 namespace llmq {
 
@@ -18,14 +18,8 @@ void LLMQ_MATRIX_PRODUCT(const MatrixProduct& product) {
                                               Stride(product.x_stride));
   Eigen::Map<Matrix, 0, Stride> y(product.y, product.tokens, product.outputs,
                                   Stride(product.y_stride));
-  if (product.w_transposed) {
-    // [T, depth] . [depth, outputs] -> [T, outputs]
-    y.noalias() = x * Eigen::Map<const Matrix>(product.w, product.depth, product.outputs);
-  } else {
-    // [T, depth] . [outputs, depth]^T -> [T, outputs]
-    y.noalias() =
-        x * Eigen::Map<const Matrix>(product.w, product.outputs, product.depth).transpose();
-  }
+  // [T, depth] . [outputs, depth]^T -> [T, outputs]
+  y.noalias() = x * Eigen::Map<const Matrix>(product.w, product.outputs, product.depth).transpose();
 }
 
 }  // namespace llmq

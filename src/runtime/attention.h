@@ -6,44 +6,14 @@
 #define LLMQ_RUNTIME_ATTENTION_H_
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
 #include "llmq/model_config.h"
+#include "runtime/kv_cache.h"
 
 namespace llmq {
-
-// Keys and values of every layer for positions [0, capacity), f32. A head's rows lie together.
-class KvCache {
- public:
-  // Throws Error{kOutOfMemory} if the memory cannot be had. The system gives it page by page, as it
-  // is filled.
-  KvCache(const ModelConfig& config, int64_t capacity);
-
-  // keys, values [T, kv_heads, head_dim] f32 of positions [position, position + T).
-  void Store(int64_t layer, int64_t position, int64_t tokens, const float* keys,
-             const float* values);
-  const float* keys(int64_t layer, int64_t kv_head) const {
-    return keys_.get() + HeadOffset(layer, kv_head);
-  }
-  const float* values(int64_t layer, int64_t kv_head) const {
-    return values_.get() + HeadOffset(layer, kv_head);
-  }
-  int64_t capacity() const { return capacity_; }
-
- private:
-  int64_t HeadOffset(int64_t layer, int64_t kv_head) const {
-    return (layer * kv_heads_ + kv_head) * capacity_ * head_dim_;
-  }
-
-  int64_t kv_heads_;
-  int64_t head_dim_;
-  int64_t capacity_;
-  std::unique_ptr<float[]> keys_;    // [layers, kv_heads, capacity, head_dim]
-  std::unique_ptr<float[]> values_;  // [layers, kv_heads, capacity, head_dim]
-};
 
 class Attention {
  public:
@@ -62,7 +32,7 @@ class Attention {
                float* scores, float* out) const;
 
   const ModelConfig& config_;
-  const KernelTable& kernels_;
+  const FloatKernels& floats_;
   ThreadPool& pool_;
   std::vector<std::vector<float>> scores_;  // per thread
 };

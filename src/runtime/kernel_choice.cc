@@ -20,10 +20,9 @@ const KernelTable& ChooseKernels() {
   if (best != nullptr) return *best;
   throw Error(
       ErrorCode::kInvalidArguments,
-      fmt::format(
-          "LLM_QUANTIZE_ISA: expected scalar, avx2 or avx512 as far as this machine has them, "
-          "found '{}'",
-          wanted),
+      fmt::format("LLM_QUANTIZE_ISA: expected scalar, avx2, avx512 or avx512vbmi as far as this "
+                  "machine has them, found '{}'",
+                  wanted),
       "Unset it to let the program choose.");
 }
 

@@ -12,30 +12,8 @@ float GeluTanh(float x) {
 
 }  // namespace
 
-void RmsNorm(ThreadPool& pool, const float* x, const std::vector<float>& weight, double eps,
-             int64_t tokens, float* out) {
-  const auto n = static_cast<int64_t>(weight.size());
-  pool.ParallelFor(tokens, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      const float* row = x + t * n;
-      double sum = 0;
-      for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(row[i]) * row[i];
-      const auto scale = static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(n) + eps));
-      for (int64_t i = 0; i < n; ++i) out[t * n + i] = weight[i] * (row[i] * scale);
-    }
-  });
-}
-
-void GatedUnit(ThreadPool& pool, Activation activation, float* gate, const float* up,
-               int64_t tokens, int64_t n) {
-  pool.ParallelFor(tokens, 1, [&](int64_t begin, int64_t end) {
-    if (activation == Activation::kGeluTanh) {
-      for (int64_t i = begin * n; i < end * n; ++i) gate[i] = GeluTanh(gate[i]) * up[i];
-      return;
-    }
-    for (int64_t i = begin * n; i < end * n; ++i)
-      gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
-  });
+void GeluGate(const float* up, int64_t n, float* gate) {
+  for (int64_t i = 0; i < n; ++i) gate[i] = GeluTanh(gate[i]) * up[i];
 }
 
 void SoftCap(double cap, float* x, int64_t n) {

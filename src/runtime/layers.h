@@ -1,25 +1,18 @@
-// The small parts of a block: normalisation, rotation by position, gated activation.
+// The small parts of a block that are plain loops: rotation by position, the residual.
 //
-// Before and after: runtime/transformer. Plain loops over rows of activations; no weights but the
-// norms'.
+// Before and after: runtime/transformer. Normalisation and activation are kernels.
 #ifndef LLMQ_RUNTIME_LAYERS_H_
 #define LLMQ_RUNTIME_LAYERS_H_
 
 #include <cstdint>
 #include <vector>
 
-#include "base/thread_pool.h"
 #include "llmq/model_config.h"
 
 namespace llmq {
 
-// out[t] = x[t] / sqrt(mean(x[t]^2) + eps) * weight. x, out [T, n] f32; weight [n] f32.
-void RmsNorm(ThreadPool& pool, const float* x, const std::vector<float>& weight, double eps,
-             int64_t tokens, float* out);
-
-// gate[i] = activation(gate[i]) * up[i]. gate, up [T, n] f32.
-void GatedUnit(ThreadPool& pool, Activation activation, float* gate, const float* up,
-               int64_t tokens, int64_t n);
+// gate[i] = gelu(gate[i]) * up[i] for n floats, GELU by its tanh approximation.
+void GeluGate(const float* up, int64_t n, float* gate);
 
 // x[i] = cap * tanh(x[i] / cap) for n floats.
 void SoftCap(double cap, float* x, int64_t n);

@@ -7,20 +7,32 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "runtime/compressed_linear.h"
 #include "runtime/weights.h"
 
 namespace llmq {
 
+// One of several products with the same input.
+struct LinearCall {
+  const WeightMatrix* w;
+  float* y;  // [T, d_out] f32
+};
+
 // Runs linear layers. Owns scratch memory, so one per sequence; borrows the pool.
 class LinearRunner {
  public:
-  LinearRunner(const KernelTable& kernels, ThreadPool& pool);
+  // `exact`: inputs of compressed layers stay float32; otherwise they are rounded to 8 bits. Either
+  // way the result is the same on every instruction set, but for dense and grouped matrices and
+  // more than a few tokens, which are Eigen's.
+  LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& pool);
 
-  // x [T, d_in] f32 -> y [T, d_out] f32.
+  // x [T, d_in] f32 -> y [T, d_out] f32 of every call.
+  void Run(std::span<const LinearCall> calls, const float* x, int64_t tokens);
   void Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
   // out [d_in] f32: one row of an embedding. Precondition: w is not kLittleBit, row < d_out.
   void Row(const WeightMatrix& w, int64_t row, float* out) const;
@@ -28,19 +40,11 @@ class LinearRunner {
  private:
   void RunFew(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
   void RunMany(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
-  void RunCompressedFew(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
-  void RunCompressedMany(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
-  void LatentMany(const LittleBitPathView& path, const float* x, int64_t tokens);
-  void OutputMany(const LittleBitPathView& path, int64_t tokens, bool first, float* y);
-  void ForEachTile(int64_t count,
-                   const std::function<void(int thread, int64_t begin, int64_t end)>& body);
-  // At least `size` floats in every thread's scratch.
-  void ReserveTiles(int64_t size);
 
   const KernelTable& kernels_;
   ThreadPool& pool_;
-  std::vector<float> scaled_;              // few: [T, paths, d_in] f32; many: [T, d_in]
-  std::vector<float> latent_;              // few: [T, paths, r] f32; many: [T, r]
+  CompressedLinear compressed_;
+  std::vector<CompressedCall> compressed_calls_;
   std::vector<std::vector<float>> tiles_;  // per thread
 };
 

@@ -5,10 +5,23 @@
 #include "llmq/gguf.h"
 #include "runtime/runtime_model.h"
 
-namespace llmq {
+#include <utility>
 
-std::unique_ptr<Model> Model::Open(const std::filesystem::path& path, int threads) {
-  return std::make_unique<RuntimeModel>(path, threads);
+#include "llmq/error.h"
+
+namespace llmq {
+namespace {
+
+RuntimeOptions Resolved(RuntimeOptions options) {
+  options.threads = ResolveThreadCount(options.threads);
+  return options;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> Model::Open(const std::filesystem::path& path,
+                                   const RuntimeOptions& options) {
+  return std::make_unique<RuntimeModel>(path, options);
 }
 
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::filesystem::path& path) {
@@ -22,11 +35,20 @@ std::unique_ptr<Tokenizer> OpenTokenizer(const std::filesystem::path& path) {
   return Tokenizer::FromFiles(LittleBitFile(path).files(), where);
 }
 
-RuntimeModel::RuntimeModel(const std::filesystem::path& path, int threads)
+RuntimeModel::RuntimeModel(const std::filesystem::path& path, const RuntimeOptions& options)
     : path_(path),
-      threads_(ResolveThreadCount(threads)),
+      options_(Resolved(options)),
       kernels_(ChooseKernels()),
-      weights_(path),
+      weights_(path, options_.threads),
       tokenizer_(Tokenizer::FromFiles(weights_.files(), path.string())) {}
+
+RuntimeModel::RuntimeModel(ModelWeights weights, const RuntimeOptions& options)
+    : options_(Resolved(options)), kernels_(ChooseKernels()), weights_(std::move(weights)) {}
+
+const Tokenizer& RuntimeModel::tokenizer() const {
+  if (tokenizer_) return *tokenizer_;
+  throw Error(ErrorCode::kGeneral, "tokenizer: expected a model of words, found random weights",
+              "Only speed can be measured with them.");
+}
 
 }  // namespace llmq

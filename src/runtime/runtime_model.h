@@ -13,19 +13,21 @@ namespace llmq {
 
 class RuntimeModel final : public Model {
  public:
-  RuntimeModel(const std::filesystem::path& path, int threads);
+  RuntimeModel(const std::filesystem::path& path, const RuntimeOptions& options);
+  // Without a tokenizer.
+  RuntimeModel(ModelWeights weights, const RuntimeOptions& options);
 
   const ModelConfig& config() const override { return weights_.config(); }
-  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  const Tokenizer& tokenizer() const override;
   const std::filesystem::path& path() const override { return path_; }
 
   const ModelWeights& weights() const { return weights_; }
   const KernelTable& kernels() const { return kernels_; }
-  int threads() const { return threads_; }
+  const RuntimeOptions& options() const { return options_; }  // threads: at least 1
 
  private:
   std::filesystem::path path_;
-  int threads_;
+  RuntimeOptions options_;
   const KernelTable& kernels_;
   ModelWeights weights_;
   std::unique_ptr<Tokenizer> tokenizer_;

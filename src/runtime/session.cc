@@ -20,7 +20,7 @@ class RuntimeSession final : public Session {
  public:
   RuntimeSession(const RuntimeModel& model, int64_t capacity)
       : config_(model.config()),
-        transformer_(model.weights(), model.kernels(), model.threads(), capacity) {}
+        transformer_(model.weights(), model.kernels(), model.options(), capacity) {}
 
   std::span<const float> Append(std::span<const int32_t> tokens) override {
     Begin(tokens);

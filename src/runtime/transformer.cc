@@ -3,17 +3,21 @@
 namespace llmq {
 namespace {
 
+// Numbers worth a thread's attention: some microseconds.
+constexpr int64_t kElementwisePiece = 1 << 13;
+
 void Resize(std::vector<float>& buffer, int64_t size) { buffer.resize(static_cast<size_t>(size)); }
 
 }  // namespace
 
-Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels, int threads,
-                         int64_t capacity)
+Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels,
+                         const RuntimeOptions& options, int64_t capacity)
     : weights_(weights),
       config_(weights.config()),
-      pool_(threads),
-      linear_(kernels, pool_),
-      cache_(config_, capacity),
+      floats_(*kernels.floats),
+      pool_(options.threads),
+      linear_(kernels, options.exact, pool_),
+      cache_(config_, capacity, options.kv, floats_),
       attention_(config_, kernels, pool_),
       frequencies_(ComputeRopeFrequencies(config_.rope, 0)) {
   if (config_.sliding_rope) sliding_frequencies_ = ComputeRopeFrequencies(*config_.sliding_rope, 0);
@@ -56,23 +60,20 @@ void Transformer::Turn(int64_t layer, int64_t heads, float* x) const {
 }
 
 void Transformer::AddUpdate(const std::vector<float>& norm) {
-  if (!norm.empty())
-    RmsNorm(pool_, update_.data(), norm, config_.rms_norm_eps, tokens_, update_.data());
+  if (!norm.empty()) Norm(update_.data(), norm, tokens_, update_.data());
   AddInPlace(hidden_.data(), update_.data(), tokens_ * config_.hidden_size);
 }
 
 void Transformer::RunAttention(int64_t layer, int64_t position) {
   const LayerWeights& weights = weights_.layers()[layer];
-  RmsNorm(pool_, hidden_.data(), weights[BlockNorm::kInput], config_.rms_norm_eps, tokens_,
-          normed_.data());
-  linear_.Run(weights[Projection::kQ], normed_.data(), tokens_, q_.data());
-  linear_.Run(weights[Projection::kK], normed_.data(), tokens_, k_.data());
-  linear_.Run(weights[Projection::kV], normed_.data(), tokens_, v_.data());
+  Norm(hidden_.data(), weights[BlockNorm::kInput], tokens_, normed_.data());
+  const LinearCall calls[] = {{&weights[Projection::kQ], q_.data()},
+                              {&weights[Projection::kK], k_.data()},
+                              {&weights[Projection::kV], v_.data()}};
+  linear_.Run(calls, normed_.data(), tokens_);
   if (config_.qk_norm) {
-    RmsNorm(pool_, q_.data(), weights[BlockNorm::kQuery], config_.rms_norm_eps,
-            tokens_ * config_.num_heads, q_.data());
-    RmsNorm(pool_, k_.data(), weights[BlockNorm::kKey], config_.rms_norm_eps,
-            tokens_ * config_.num_kv_heads, k_.data());
+    Norm(q_.data(), weights[BlockNorm::kQuery], tokens_ * config_.num_heads, q_.data());
+    Norm(k_.data(), weights[BlockNorm::kKey], tokens_ * config_.num_kv_heads, k_.data());
   }
   Turn(layer, config_.num_heads, q_.data());
   Turn(layer, config_.num_kv_heads, k_.data());
@@ -83,19 +84,32 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
 }
 
 void Transformer::RunMlp(const LayerWeights& weights) {
-  RmsNorm(pool_, hidden_.data(), weights[BlockNorm::kMlp], config_.rms_norm_eps, tokens_,
-          normed_.data());
-  linear_.Run(weights[Projection::kGate], normed_.data(), tokens_, gate_.data());
-  linear_.Run(weights[Projection::kUp], normed_.data(), tokens_, up_.data());
-  GatedUnit(pool_, config_.activation, gate_.data(), up_.data(), tokens_,
-            config_.intermediate_size);
+  Norm(hidden_.data(), weights[BlockNorm::kMlp], tokens_, normed_.data());
+  const LinearCall calls[] = {{&weights[Projection::kGate], gate_.data()},
+                              {&weights[Projection::kUp], up_.data()}};
+  linear_.Run(calls, normed_.data(), tokens_);
+  const bool gelu = config_.activation == Activation::kGeluTanh;
+  pool_.ForEach(tokens_ * config_.intermediate_size, kElementwisePiece,
+                [&](int, int64_t begin, int64_t end) {
+                  const float* up = up_.data() + begin;
+                  float* gate = gate_.data() + begin;
+                  gelu ? GeluGate(up, end - begin, gate) : floats_.swiglu(up, end - begin, gate);
+                });
   linear_.Run(weights[Projection::kDown], gate_.data(), tokens_, update_.data());
   AddUpdate(weights[BlockNorm::kAfterMlp]);
 }
 
+void Transformer::Norm(const float* x, const std::vector<float>& weight, int64_t rows, float* out) {
+  const auto n = static_cast<int64_t>(weight.size());
+  pool_.ForEach(rows, 4, [&](int, int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      floats_.rms_norm(x + t * n, weight.data(), config_.rms_norm_eps, n, out + t * n);
+  });
+}
+
 void Transformer::Logits(int64_t count, float* logits) {
   const float* last = hidden_.data() + (tokens_ - count) * config_.hidden_size;  // [count, hidden]
-  RmsNorm(pool_, last, weights_.final_norm(), config_.rms_norm_eps, count, normed_.data());
+  Norm(last, weights_.final_norm(), count, normed_.data());
   linear_.Run(weights_.head(), normed_.data(), count, logits);
   if (config_.logit_softcap > 0) SoftCap(config_.logit_softcap, logits, count * config_.vocab_size);
 }

@@ -11,7 +11,9 @@
 
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "llmq/model.h"
 #include "runtime/attention.h"
+#include "runtime/kv_cache.h"
 #include "runtime/layers.h"
 #include "runtime/linear.h"
 #include "runtime/weights.h"
@@ -20,8 +22,8 @@ namespace llmq {
 
 class Transformer {
  public:
-  Transformer(const ModelWeights& weights, const KernelTable& kernels, int threads,
-              int64_t capacity);
+  Transformer(const ModelWeights& weights, const KernelTable& kernels,
+              const RuntimeOptions& options, int64_t capacity);
 
   // The sequence will have at least this many tokens: dynamic rotary scaling depends on it, and
   // keys that are in the cache stay as they are (so does transformers).
@@ -41,9 +43,12 @@ class Transformer {
   void Turn(int64_t layer, int64_t heads, float* x) const;
   // What a part of a block makes, normalised if the model does, goes onto the residual stream.
   void AddUpdate(const std::vector<float>& norm);
+  // x [rows, n] f32 -> out of the same shape, which may be x.
+  void Norm(const float* x, const std::vector<float>& weight, int64_t rows, float* out);
 
   const ModelWeights& weights_;
   const ModelConfig& config_;
+  const FloatKernels& floats_;
   ThreadPool pool_;
   LinearRunner linear_;
   KvCache cache_;

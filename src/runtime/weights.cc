@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/thread_pool.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -41,7 +42,7 @@ std::optional<DType> PlainType(GgmlType type) {
 
 }  // namespace
 
-ModelWeights::ModelWeights(const std::filesystem::path& path) : path_(path) {
+ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : path_(path) {
   if (!std::filesystem::is_regular_file(path)) {
     config_ = checkpoint_.emplace(path).config();
   } else if (LooksLikeGguf(path) && !HoldsLittleBit(path)) {
@@ -66,11 +67,73 @@ ModelWeights::ModelWeights(const std::filesystem::path& path) : path_(path) {
     if (spec.has_bias) matrix.bias = Vector(spec.name + ".bias", spec.d_out);
     layers_[spec.layer].projections[static_cast<int>(spec.projection)] = std::move(matrix);
   }
+  if (littlebit_) LayOutCompressed(threads);
+}
+
+ModelWeights::ModelWeights(ModelConfig config, std::vector<LayerWeights> layers,
+                           WeightMatrix embedding, WeightMatrix head,
+                           std::vector<LargeMemory> memory, const ModelSize& size)
+    : config_(std::move(config)),
+      layers_(std::move(layers)),
+      embedding_(std::move(embedding)),
+      head_(std::move(head)),
+      final_norm_(static_cast<size_t>(config_.hidden_size), 1.0f),
+      memory_(std::move(memory)),
+      random_size_(size) {}
+
+// Every matrix on its own, so that no more than one per thread is in memory twice.
+void ModelWeights::LayOutCompressed(int threads) {
+  struct Job {
+    const LittleBitSection* section;
+    WeightMatrix* matrix;
+  };
+  std::vector<Job> jobs;
+  uint64_t bytes = 0;
+  const auto add = [&](const std::string& name, WeightMatrix& matrix) {
+    if (matrix.form != WeightForm::kLittleBit) return;
+    jobs.push_back({littlebit_->Find(name), &matrix});
+    bytes += CompressedBytes(jobs.back().section->littlebit_shape());
+  };
+  for (const LinearSpec& spec : BlockLinears(config_)) {
+    add(spec.name + ".weight", layers_[spec.layer].projections[static_cast<int>(spec.projection)]);
+  }
+  add(kHeadName, head_);
+  LargeMemory& memory = memory_.emplace_back(bytes);
+  for (const Job& job : jobs) job.matrix->paths = Layout(job.section->littlebit_shape(), memory);
+  ThreadPool pool(threads);
+  pool.ForEach(static_cast<int64_t>(jobs.size()), 1, [&](int, int64_t index, int64_t) {
+    const auto& [section, matrix] = jobs[index];
+    const auto views = ViewLittleBitPaths(section->littlebit_shape(), section->data);
+    for (size_t p = 0; p < views.size(); ++p) Fill(views[p], matrix->paths[p]);
+    littlebit_->Release(*section);
+  });
 }
 
 ModelFiles ModelWeights::files() const {
   if (checkpoint_) return checkpoint_->files();
-  return littlebit_ ? littlebit_->files() : gguf_->files();
+  if (littlebit_) return littlebit_->files();
+  return gguf_ ? gguf_->files() : ModelFiles();
+}
+
+ModelSize ModelWeights::size() const {
+  if (checkpoint_) {
+    ModelSize size{.parameters = checkpoint_->parameter_count()};
+    for (const TensorView& tensor : checkpoint_->tensors()) size.bytes += tensor.data.size();
+    return size;
+  }
+  if (littlebit_) {
+    return {littlebit_->metadata().original_parameters, littlebit_->file_bytes(),
+            littlebit_->body_bpw()};
+  }
+  if (!gguf_) return random_size_;
+  ModelSize size;
+  for (const GgufTensor& tensor : gguf_->file().tensors()) {
+    int64_t elements = 1;
+    for (const int64_t dimension : tensor.shape) elements *= dimension;
+    size.parameters += elements;
+  }
+  size.bytes = gguf_->file().file_bytes();
+  return size;
 }
 
 // Tensors whose elements stand one by one, whatever file they are in.
@@ -95,7 +158,6 @@ WeightMatrix ModelWeights::SectionMatrix(const LittleBitSection& section) const 
   matrix.bytes = section.data;
   if (section.kind == StorageKind::kLittleBit) {
     matrix.form = WeightForm::kLittleBit;
-    matrix.paths = ViewLittleBitPaths(section.littlebit_shape(), section.data);
   } else if (section.kind == StorageKind::kGroupQuant) {
     matrix.form = WeightForm::kGrouped;
     matrix.group_bits = section.bits;

@@ -1,8 +1,9 @@
-// The weights of a model where the forward pass finds them: slots that borrow from a mapped file.
+// The weights of a model where the forward pass finds them.
 //
 // Before: formats/checkpoint, formats/littlebit_file or llamacpp/gguf_model maps and checks the
-// file. After: runtime/linear and runtime/transformer. Matrices are not copied (F64 ones are
-// converted); norms and biases, which are small, are.
+// file. After: runtime/linear and runtime/transformer. Compressed matrices are laid out for the
+// kernels, in memory of their own, and their pages of the file given back; other matrices are not
+// copied (F64 ones are converted); norms and biases, which are small, are.
 #ifndef LLMQ_RUNTIME_WEIGHTS_H_
 #define LLMQ_RUNTIME_WEIGHTS_H_
 
@@ -19,9 +20,11 @@
 #include "llmq/checkpoint.h"
 #include "llmq/ggml_type.h"
 #include "llmq/group_quant.h"
-#include "llmq/littlebit.h"
 #include "llmq/littlebit_file.h"
 #include "llmq/model_config.h"
+#include "llmq/speed.h"
+#include "runtime/compressed_matrix.h"
+#include "runtime/large_memory.h"
 
 namespace llmq {
 
@@ -37,7 +40,7 @@ struct WeightMatrix {
   DenseType dense_type = DenseType::kF32;  // kDense
   int group_bits = 0;                      // kGrouped
   GgmlType block_type = GgmlType::kQ8_0;   // kBlocks
-  std::vector<LittleBitPathView> paths;    // kLittleBit: borrowed
+  std::vector<CompressedPath> paths;       // kLittleBit: borrowed
   std::vector<float> converted;            // F64 matrices as f32 [d_out, d_in]; else empty
   std::vector<float> bias;                 // [d_out], or empty
 
@@ -61,10 +64,14 @@ class ModelWeights {
  public:
   // Throws as Checkpoint, LittleBitFile and GgufModel do, and Error{kGeneral} for a tensor that is
   // missing, has another shape, or is stored in a way that cannot be run.
-  explicit ModelWeights(const std::filesystem::path& path);
+  ModelWeights(const std::filesystem::path& path, int threads);
+  // Weights that stand for nothing (runtime/random_model).
+  ModelWeights(ModelConfig config, std::vector<LayerWeights> layers, WeightMatrix embedding,
+               WeightMatrix head, std::vector<LargeMemory> memory, const ModelSize& size);
 
   const ModelConfig& config() const { return config_; }
-  ModelFiles files() const;
+  ModelFiles files() const;  // none of random weights
+  ModelSize size() const;
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const WeightMatrix& embedding() const { return embedding_; }  // [vocab, hidden]
   const WeightMatrix& head() const { return config_.tie_word_embeddings ? embedding_ : head_; }
@@ -73,6 +80,7 @@ class ModelWeights {
  private:
   WeightMatrix Matrix(const std::string& name, int64_t d_out, int64_t d_in) const;
   WeightMatrix SectionMatrix(const LittleBitSection& section) const;
+  void LayOutCompressed(int threads);
   std::vector<float> Vector(const std::string& name, int64_t size) const;
   std::vector<float> Norm(const std::string& name, int64_t size) const;  // what it multiplies with
   std::optional<TensorView> FindDense(const std::string& name) const;
@@ -88,6 +96,8 @@ class ModelWeights {
   WeightMatrix embedding_;
   WeightMatrix head_;  // empty if tied
   std::vector<float> final_norm_;
+  std::vector<LargeMemory> memory_;  // of compressed matrices
+  ModelSize random_size_;            // of random weights
 };
 
 }  // namespace llmq

@@ -233,7 +233,7 @@ def broken_models(directory):
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 COMMANDS = [[], ["info"], ["tokenize"], ["littlebit"], *(["littlebit", name] for name in
-                                            ("compress", "info", "convert", "validate", "run"))]
+                                            ("compress", "info", "convert", "validate", "run", "bench"))]
 
 
 class Help(ContractTest):
@@ -272,7 +272,7 @@ class BadArguments(ContractTest):
     def test_grammar(self):
         self.assert_fails([], 2, "expected a command")
         self.assert_fails(["frobnicate"], 2, "frobnicate")
-        self.assert_fails(["littlebit"], 2, "compress, info, convert, validate, run")
+        self.assert_fails(["littlebit"], 2, "compress, info, convert, validate, run, bench")
         self.assert_fails(["littlebit", "compres", "m"], 2, "Did you mean 'compress'?")
         self.assert_fails(["info"], 2, "MODEL")
         self.assert_fails(["info", "a", "b"], 2, "unexpected argument 'b'")
@@ -395,7 +395,32 @@ class BadArguments(ContractTest):
         self.assert_fails([*write, "-p", "x", "--top-k", "-1"], 2, "--top-k")
         self.assert_fails([*write, "-p", "x", "--temperature", "nan"], 2, "--temperature")
         self.assert_fails([*write, "-p", "x", "--temperature", "-1"], 2, "--temperature")
+        self.assert_fails([*write, "-p", "x", "--threads", "-1"], 2, "--threads")
+        self.assert_fails([*write, "-p", "x", "--kv", "f8"], 2, "--kv")
+        self.assert_fails([*validate, "--activations", "int4"], 2, "--activations")
 
+    def test_bench_options(self):
+        bench = ["littlebit", "bench"]
+        self.assert_fails(bench, 2, "--shape")
+        self.assert_fails([*bench, "m", "--shape", "llama-2-7b"], 2, "FILE or --shape")
+        self.assert_fails([*bench, "--shape", "llama-9"], 2, "llama-2-7b")
+        self.assert_fails([*bench, "m", "--bpw", "0.5"], 2, "--bpw")
+        self.assert_fails([*bench, "m", "--weights", "f16"], 2, "--weights")
+        random = [*bench, "--shape", "llama-2-7b"]
+        self.assert_fails([*random, "--weights", "f16", "--bpw", "0.5"], 2, "--bpw")
+        for value in ("0", "nan", "-1", "99"):
+            self.assert_fails([*random, "--bpw", value], 2, "--bpw")
+        self.assert_fails([*random, "-p", "-1"], 2, "-p")
+        self.assert_fails([*random, "-n", "-1"], 2, "-n")
+        self.assert_fails([*random, "-p", "0", "-n", "0"], 2, "-p")
+        self.assert_fails([*random, "-r", "0"], 2, "-r")
+        self.assert_fails([*random, "-t", "5000"], 2, "--threads")
+        self.assert_fails([*random, "--weights", "int2"], 2, "--weights")
+
+    def test_instruction_set(self):
+        model = settings.models / "stories260k/hf-f32"
+        for command in (["run", model, "-p", "x"], ["bench", model]):
+            self.assert_fails(["littlebit", *command], 2, "LLM_QUANTIZE_ISA", env={"LLM_QUANTIZE_ISA": "abacus"})
 
     def test_tokenize_options(self):
         model = settings.models / "stories260k/hf-f32"
@@ -684,6 +709,38 @@ class Success(ContractTest):
         self.assertNotEqual(outputs[0], outputs[2])
         threads = [self.assert_succeeds([*sampled, "3", "--threads", count]).stdout for count in ("1", "2")]
         self.assertEqual(threads[0], threads[1])
+
+    def test_exact_text_does_not_depend_on_the_machine(self):
+        path = self.littlebit_file()
+        command = ["littlebit", "run", path, "-p", "Once upon a time", "-n", "60"]
+        for options in (["--exact"], []):
+            texts = {self.assert_succeeds([*command, *options, "--threads", threads],
+                                          env={"LLM_QUANTIZE_ISA": isa}).stdout
+                     for isa in ("", "scalar") for threads in ("1", "3")}
+            self.assertEqual(len(texts), 1, texts)
+        for kv in ("f32", "f16", "q8"):
+            self.assert_succeeds([*command, "--kv", kv])
+
+    def test_bench(self):
+        path = self.littlebit_file()
+        command = ["littlebit", "bench", path, "-p", "20", "-n", "4", "-r", "2", "-t", "1"]
+        text = self.assert_succeeds(command).stdout
+        for part in ("| pp20 |", "| tg4 |", "±", "BPW", "Peak memory", "first token of pp20"):
+            self.assertIn(part, text)
+        report = json.loads(self.assert_succeeds(["--format", "json", *command, "--exact"]).stdout)
+        self.assert_schema(report, {"status": str, "kernels": str, "activations": str, "body_bpw": NUMBER,
+                                    "file_bytes": int, "peak_memory_bytes": int, "load_seconds": NUMBER,
+                                    "first_token_seconds": NUMBER, "results": list})
+        self.assertEqual(report["activations"], "f32")
+        self.assertEqual(report["file_bytes"], path.stat().st_size)
+        self.assertEqual([(r["n_prompt"], r["n_gen"]) for r in report["results"]], [(20, 0), (0, 4)])
+        for result in report["results"]:
+            self.assert_schema(result, {"model_filename": str, "model_size": int, "model_n_params": int,
+                                        "n_threads": int, "type_k": str, "avg_ns": int, "stddev_ns": int,
+                                        "avg_ts": NUMBER, "stddev_ts": NUMBER, "samples_ns": list, "samples_ts": list})
+            self.assertEqual(len(result["samples_ns"]), 2)
+            self.assertEqual(result["avg_ns"] > 0, True)
+        self.assert_fails([*command[:3], "-n", "600"], 2, "context")
 
     def test_run_at_the_borders_of_the_context(self):
         path = self.littlebit_file()

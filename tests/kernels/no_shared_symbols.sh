@@ -1,22 +1,23 @@
 #!/bin/sh
-# no_shared_symbols.sh ISA OBJECT ARCHIVE: fails if the object file of an instruction set, or its kernels in the
-# archive, define a weak function that does not carry the set's name. Symbols that cannot be read fail too.
+# no_shared_symbols.sh ISA ARCHIVE OBJECT...: fails if the object files of an instruction set, or its sign kernels in
+# the archive, define a weak function that does not carry the set's name. Symbols that cannot be read fail too.
 set -eu
-isa=$1 object=$2 archive=$3
-member=kernels_$(echo "$isa" | tr '[:upper:]' '[:lower:]').cc.o
+isa=$1 archive=$2
+shift 2
+member=sign_kernels_$(echo "$isa" | tr '[:upper:]' '[:lower:]')
 
-of_object=$(nm -C --defined-only "$object")
+of_objects=$(nm -C --defined-only "$@")
 of_archive=$(nm -C --defined-only "$archive")
-of_member=$(echo "$of_archive" | sed -n "/^$member:/,/^\$/p")
-for table in "MatrixProduct$isa|$of_object" "k${isa}Kernels|$of_member"; do
+of_members=$(echo "$of_archive" | sed -n "/^$member[a-z0-9]*\.cc\.o:/,/^\$/p")
+for table in "MatrixProduct$isa|$of_objects" "kFloats$isa|$of_objects" "kExact$isa|$of_members"; do
   expected=${table%%|*}
   case ${table#*|} in
     *"$expected"*) ;;
-    *) echo "expected the symbol $expected, found none: $object, $archive"; exit 1 ;;
+    *) echo "expected the symbol $expected, found none: $archive, $*"; exit 1 ;;
   esac
 done
 
-found=$(printf '%s\n%s\n' "$of_object" "$of_member" | awk -v own="Eigen$isa" '/ [Ww] / && !index($0, own)')
+found=$(printf '%s\n%s\n' "$of_objects" "$of_members" | awk -v own="Eigen$isa" '/ [Ww] / && !index($0, own)')
 if [ -n "$found" ]; then
   echo "weak symbols compiled for $isa that others could be linked to:"
   echo "$found"

@@ -89,6 +89,80 @@ INSTANTIATE_TEST_SUITE_P(EveryIsa, CompressedModelTest,
                                   std::to_string(std::get<2>(parameter.param)) + "bits";
                          });
 
+// Everything a compressed model computes with its own kernels: tokens one by one, so that no dense
+// product is Eigen's.
+TEST(CompressedModel, SameBitsOnEveryInstructionSet) {
+  const testing::TemporaryDirectory directory;
+  testing::TinyCheckpointOptions options;
+  options.hidden_size = 328;  // two blocks of inputs, the second a part
+  options.intermediate_size = 600;
+  options.vocab_size = 512;
+  options.attention_bias = true;
+  options.tokenizer_from = std::filesystem::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32";
+  testing::WriteTinyCheckpoint(directory / "source", options);
+  const CompressedPair pair = testing::WriteCompressedPair(directory / "source", directory.path(),
+                                                           /*rank=*/77, /*paths=*/2, 6);
+  std::vector<int32_t> tokens(12);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>((i * 89 + 3) % 512);
+  std::vector<std::vector<float>> by_arithmetic;
+  for (const bool exact : {true, false}) {
+    for (const KvType kv : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
+      std::vector<float> expected;
+      for (const Isa isa : kAllIsas) {
+        if (!IsaAvailable(isa)) continue;
+        setenv("LLM_QUANTIZE_ISA", IsaName(isa), 1);
+        for (const int threads : {1, 3}) {
+          const auto model =
+              Model::Open(pair.littlebit, {.threads = threads, .exact = exact, .kv = kv});
+          const auto logits = LogitsInPieces(*model, tokens, 1);
+          if (expected.empty()) expected = logits;
+          ASSERT_EQ(logits, expected) << IsaName(isa) << " " << exact;
+        }
+        unsetenv("LLM_QUANTIZE_ISA");
+      }
+      by_arithmetic.push_back(expected);
+    }
+  }
+  const auto dense = LogitsInPieces(*Model::Open(pair.dense, 1), tokens, 12);
+  const double magnitude = std::fabs(*std::max_element(dense.begin(), dense.end()));
+  ASSERT_GT(magnitude, 0.5);
+  // What rounding costs on a random model: exact f32, f16 and q8 keys and values; 8-bit inputs.
+  const double limits[] = {1e-4, 1e-2, 5e-2, 5e-2, 5e-2, 5e-2};
+  for (size_t i = 0; i < by_arithmetic.size(); ++i) {
+    EXPECT_LT(LargestDifference(by_arithmetic[i], dense), limits[i] * magnitude) << i;
+    for (size_t j = 0; j < i; ++j) EXPECT_NE(by_arithmetic[i], by_arithmetic[j]) << i << j;
+  }
+}
+
+// Batches of tokens go through the kernels together, and give what each gives alone.
+TEST(CompressedModel, PiecesOfTokensChangeNothingInHiddenLayers) {
+  const testing::TemporaryDirectory directory;
+  testing::TinyCheckpointOptions options;
+  options.hidden_size = 72;
+  options.vocab_size = 512;
+  options.tokenizer_from = std::filesystem::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32";
+  testing::WriteTinyCheckpoint(directory / "source", options);
+  const CompressedPair pair =
+      testing::WriteCompressedPair(directory / "source", directory.path(), 37, 2, 8);
+  std::vector<int32_t> tokens(40);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>((i * 89 + 3) % 512);
+  for (const bool exact : {true, false}) {
+    const auto model = Model::Open(pair.littlebit, {.threads = 2, .exact = exact});
+    std::vector<float> expected;
+    for (const size_t piece : {40, 1, 2, 7, 17}) {
+      const auto session = Session::Create(*model, 40);
+      std::vector<float> last;
+      for (size_t begin = 0; begin < tokens.size(); begin += piece) {
+        const auto logits = session->Append(
+            std::span(tokens).subspan(begin, std::min(piece, tokens.size() - begin)));
+        last.assign(logits.begin(), logits.end());
+      }
+      if (expected.empty()) expected = last;
+      EXPECT_EQ(last, expected) << piece;
+    }
+  }
+}
+
 TEST(LinearRunner, EveryElementTypeOfACheckpoint) {
   const testing::TemporaryDirectory directory;
   std::vector<int32_t> tokens = {1, 5, 300, 2, 9, 77, 511};

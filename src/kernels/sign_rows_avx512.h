@@ -1,0 +1,50 @@
+// What the AVX-512 versions of a product with signs share: reading inputs, walking blocks of rows.
+// Included by files that are compiled with AVX-512 only; everything is local to the file.
+#ifndef LLMQ_KERNELS_SIGN_ROWS_AVX512_H_
+#define LLMQ_KERNELS_SIGN_ROWS_AVX512_H_
+
+#include <immintrin.h>
+
+#include "kernels/kernels.h"
+
+namespace llmq {
+namespace {
+
+// All ones for the first n of 16 lanes.
+inline __mmask16 FirstLanes(int64_t n) {
+  return n >= 16 ? __mmask16{0xffff} : static_cast<__mmask16>((1u << (n < 0 ? 0 : n)) - 1);
+}
+
+// scale[j .. j + 16) * x[j .. j + 16), zeros from column `cols` on.
+inline __m512 Scaled(const uint16_t* scale, const float* x, int64_t j, int64_t cols) {
+  const __mmask16 lanes = FirstLanes(cols - j);
+  const __m512 values = _mm512_maskz_loadu_ps(lanes, x + j);
+  if (scale == nullptr) return values;
+  return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, scale + j)), values);
+}
+
+// A function that sums some blocks of rows: words of the first, prepared input, chunks -> sums.
+using BlocksFunction = void (*)(const uint32_t* words, const std::byte* prepared, int64_t chunks,
+                                __m512* out);
+
+// Rows [begin, end), four blocks at a time as long as there are four.
+template <BlocksFunction four, BlocksFunction one>
+void ForEachBlocks(const SignTiles& signs, const std::byte* prepared, int64_t begin, int64_t end,
+                   float* out) {
+  const int64_t chunks = TileChunks(signs.cols);
+  int64_t row = begin;
+  __m512 sums[4];
+  for (; row + 4 * kTileRows <= end; row += 4 * kTileRows) {
+    four(signs.words + row * chunks, prepared, chunks, sums);
+    for (int i = 0; i < 4; ++i) _mm512_storeu_ps(out + row - begin + i * kTileRows, sums[i]);
+  }
+  for (; row < end; row += kTileRows) {
+    one(signs.words + row * chunks, prepared, chunks, sums);
+    _mm512_mask_storeu_ps(out + row - begin, FirstLanes(end - row), sums[0]);
+  }
+}
+
+}  // namespace
+}  // namespace llmq
+
+#endif  // LLMQ_KERNELS_SIGN_ROWS_AVX512_H_

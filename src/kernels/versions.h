@@ -1,0 +1,27 @@
+// All versions of the kernels, for dispatch.cc. Those of x86-64 are built for x86-64 only.
+#ifndef LLMQ_KERNELS_VERSIONS_H_
+#define LLMQ_KERNELS_VERSIONS_H_
+
+#include "kernels/kernels.h"
+
+namespace llmq {
+
+extern const SignProduct kExactScalar;
+extern const SignProduct kExactAvx2;
+extern const SignProduct kExactAvx512;
+
+extern const SignProduct kInt8Scalar;
+extern const SignProduct kInt8Avx2;
+extern const SignProduct kInt8Avx512Vbmi;
+
+extern const FloatKernels kFloatsScalar;
+extern const FloatKernels kFloatsAvx2;
+extern const FloatKernels kFloatsAvx512;
+
+void MatrixProductScalar(const MatrixProduct& product);
+void MatrixProductAvx2(const MatrixProduct& product);
+void MatrixProductAvx512(const MatrixProduct& product);
+
+}  // namespace llmq
+
+#endif  // LLMQ_KERNELS_VERSIONS_H_

@@ -1,0 +1,62 @@
+// Dimensions of public models, for measuring speed without them.
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "llmq/error.h"
+#include "llmq/speed.h"
+
+namespace llmq {
+namespace {
+
+struct Shape {
+  const char* name;
+  int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, context;
+  double rope_theta;
+  bool tied;
+};
+
+constexpr Shape kShapes[] = {
+    {"tinyllama-1.1b", 2048, 5632, 22, 32, 4, 64, 32000, 2048, 1e4, false},
+    {"llama-3.2-1b", 2048, 8192, 16, 32, 8, 64, 128256, 131072, 5e5, true},
+    {"llama-3.2-3b", 3072, 8192, 28, 24, 8, 128, 128256, 131072, 5e5, true},
+    {"llama-2-7b", 4096, 11008, 32, 32, 32, 128, 32000, 4096, 1e4, false},
+    {"mistral-7b", 4096, 14336, 32, 32, 8, 128, 32000, 32768, 1e4, false},
+    {"llama-3-8b", 4096, 14336, 32, 32, 8, 128, 128256, 8192, 5e5, false},
+    {"llama-2-13b", 5120, 13824, 40, 40, 40, 128, 32000, 4096, 1e4, false},
+    {"llama-2-70b", 8192, 28672, 80, 64, 8, 128, 32000, 4096, 1e4, false},
+};
+
+}  // namespace
+
+std::vector<std::string> KnownShapes() {
+  std::vector<std::string> names;
+  for (const Shape& shape : kShapes) names.emplace_back(shape.name);
+  return names;
+}
+
+ModelConfig KnownShape(std::string_view name) {
+  for (const Shape& shape : kShapes) {
+    if (shape.name != name) continue;
+    ModelConfig config;
+    config.architecture = "LlamaForCausalLM";
+    config.model_type = "llama";
+    config.hidden_size = shape.hidden;
+    config.intermediate_size = shape.intermediate;
+    config.num_layers = shape.layers;
+    config.num_heads = shape.heads;
+    config.num_kv_heads = shape.kv_heads;
+    config.head_dim = shape.head_dim;
+    config.vocab_size = shape.vocab;
+    config.max_position = shape.context;
+    config.tie_word_embeddings = shape.tied;
+    config.rope.theta = shape.rope_theta;
+    return config;
+  }
+  throw Error(
+      ErrorCode::kInvalidArguments,
+      fmt::format("shape: expected one of {}, found '{}'", fmt::join(KnownShapes(), ", "), name),
+      "Give the path of a model to measure one that is not listed.");
+}
+
+}  // namespace llmq

@@ -1,0 +1,213 @@
+// Speed of compressed layers beside a dense fp16 matrix of the same shape and beside plain reading,
+// all in one run and in turns, so that a busy machine slows all alike.
+//
+//   kernel_speed [--threads N] [--megabytes M] [--rounds R] [--exact] [--cache] [--shape OUTxIN]...
+//
+// Weights are used in rotation through more memory than the caches hold (--megabytes), but for
+// --cache, which uses one layer again and again. "us" is the median round's; ratios are medians of
+// each round's ratio.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/half.h"
+#include "base/random.h"
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
+#include "llmq/bit_budget.h"
+#include "runtime/compressed_linear.h"
+#include "runtime/compressed_matrix.h"
+#include "runtime/kernel_choice.h"
+#include "runtime/large_memory.h"
+
+namespace llmq {
+namespace {
+
+struct Options {
+  int threads = 0;
+  int64_t megabytes = 1024;
+  int rounds = 15;
+  bool exact = false;
+  bool cache = false;
+  std::vector<std::string> shapes = {"4096x4096", "4096x11008", "11008x4096", "4096x14336",
+                                     "8192x28672"};
+  std::vector<double> rates = {0.1, 0.3, 0.55, 1.0};
+};
+
+double Seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
+
+void FillRandom(std::span<std::byte> bytes) {
+  uint64_t state = 1;
+  for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+    const uint64_t word = NextRandom(state);
+    std::memcpy(bytes.data() + i, &word, 8);
+  }
+}
+
+// Halves of a magnitude that sums neither lose nor overflow: 2^-6 .. 2^-5, both signs.
+void FillHalves(const uint16_t* from, int64_t n, uint64_t& state) {
+  auto* to = const_cast<uint16_t*>(from);
+  for (int64_t i = 0; i < n; ++i)
+    to[i] = static_cast<uint16_t>(0x2400u | (NextRandom(state) & 0x83ffu));
+}
+
+class Bench {
+ public:
+  explicit Bench(const Options& options)
+      : options_(options),
+        kernels_(ChooseKernels()),
+        pool_(ResolveThreadCount(options.threads)),
+        linear_(options.exact ? *kernels_.exact : *kernels_.int8, *kernels_.floats, pool_),
+        dense_(static_cast<uint64_t>(options.megabytes) << 20) {
+    // Any bits are halves; the few that are not finite cost no more than others.
+    FillRandom(dense_.bytes());
+  }
+
+  void Run() {
+    fmt::print(
+        "kernels {}, {} activations, {} threads, weights {}\n\n", kernels_.name,
+        options_.exact ? "float32" : "8-bit", pool_.size(),
+        options_.cache ? "in cache" : fmt::format("rotated through {} MiB", options_.megabytes));
+    fmt::print("| {:>11} | {:>5} | {:>5} | {:>9} | {:>8} | {:>6} | {:>11} | {:>12} | {:>7} |\n",
+               "out x in", "BPW", "rank", "KiB", "us", "GB/s", "G signs/s", "% of reading",
+               "x fp16");
+    fmt::print("|{0:-<13}|{0:-<7}|{0:-<7}|{0:-<11}|{0:-<10}|{0:-<8}|{0:-<13}|{0:-<14}|{0:-<9}|\n",
+               "");
+    for (const std::string& text : options_.shapes) {
+      const size_t x = text.find('x');
+      if (x == std::string::npos) throw CLI::ValidationError("--shape", "expected OUTxIN");
+      for (const double rate : options_.rates)
+        RunShape(std::stoll(text.substr(0, x)), std::stoll(text.substr(x + 1)), rate);
+    }
+  }
+
+ private:
+  void RunShape(int64_t d_out, int64_t d_in, double bpw) {
+    const int64_t rank = RankForBpw(d_out, d_in, 2, bpw) / 8 * 8;
+    const LittleBitShape shape{d_out, d_in, rank, 2};
+    const uint64_t layer_bytes = CompressedBytes(shape);
+    const int64_t copies =
+        options_.cache
+            ? 1
+            : std::max<int64_t>(1, (options_.megabytes << 20) / static_cast<int64_t>(layer_bytes));
+    LargeMemory memory(layer_bytes * static_cast<uint64_t>(copies));
+    FillRandom(memory.bytes());
+    std::vector<std::vector<CompressedPath>> layers;
+    uint64_t state = 7;
+    for (int64_t i = 0; i < copies; ++i) {
+      layers.push_back(Layout(shape, memory));
+      for (const CompressedPath& path : layers.back()) {
+        FillHalves(path.g, d_in, state);
+        FillHalves(path.h, d_out, state);
+        FillHalves(path.l, rank, state);
+      }
+    }
+    std::vector<float> x(static_cast<size_t>(d_in)), y(static_cast<size_t>(d_out));
+    for (float& value : x) value = static_cast<float>(NextRandom(state) >> 40) * 0x1p-24f - 0.5f;
+
+    // A round's share of time for each: some milliseconds.
+    const int64_t calls =
+        std::clamp<int64_t>((24 << 20) / static_cast<int64_t>(layer_bytes), 1, 4 * copies + 64);
+    std::vector<double> layer_seconds, signs_rate, reading, dense_ratio;
+    const double bytes = static_cast<double>(layer_bytes);
+    const double signs = 2.0 * static_cast<double>(rank) * static_cast<double>(d_in + d_out);
+    size_t next = 0;
+    for (int round = 0; round < options_.rounds; ++round) {
+      const double begin = Seconds();
+      for (int64_t i = 0; i < calls; ++i) {
+        const CompressedCall call{&layers[next++ % layers.size()], y.data()};
+        linear_.Run({&call, 1}, x.data(), 1);
+      }
+      const double seconds = (Seconds() - begin) / static_cast<double>(calls);
+      const double read_rate = ReadRate();
+      const double dense_seconds = DenseSeconds(d_out, d_in, x, y);
+      layer_seconds.push_back(seconds);
+      reading.push_back(bytes / seconds / read_rate);
+      dense_ratio.push_back(dense_seconds / seconds);
+    }
+    const double seconds = Median(layer_seconds);
+    fmt::print(
+        "| {:>11} | {:>5} | {:>5} | {:>9.0f} | {:>8.1f} | {:>6.2f} | {:>11.1f} | {:>12.1f} "
+        "| {:>7.1f} |\n",
+        fmt::format("{}x{}", d_out, d_in), bpw, rank, bytes / 1024, seconds * 1e6,
+        bytes / seconds / 1e9, signs / seconds / 1e9, 100 * Median(reading), Median(dense_ratio));
+    std::fflush(stdout);
+  }
+
+  // Bytes per second of reading by all threads, of the next 64 MiB.
+  double ReadRate() {
+    constexpr int64_t kBytes = 64 << 20, kPiece = 1 << 18;
+    const std::byte* from = NextDense(kBytes);
+    const double begin = Seconds();
+    pool_.ForEach(kBytes, kPiece, [&](int, int64_t first, int64_t last) {
+      uint64_t sums[32] = {};
+      for (int64_t i = first; i < last; i += 256) {
+        uint64_t words[32];
+        std::memcpy(words, from + i, 256);
+        for (int k = 0; k < 32; ++k) sums[k] += words[k];
+      }
+      uint64_t sum = 0;
+      for (const uint64_t part : sums) sum += part;
+      if (sum == 12345) fmt::print("\n");  // the sums are wanted, as far as the compiler knows
+    });
+    return static_cast<double>(kBytes) / (Seconds() - begin);
+  }
+
+  // One product of a dense fp16 matrix; the last 64 rows stand for what no longer fits.
+  double DenseSeconds(int64_t d_out, int64_t d_in, const std::vector<float>& x,
+                      std::vector<float>& y) {
+    const int64_t rows =
+        std::min(d_out, static_cast<int64_t>(dense_.bytes().size()) / (2 * d_in) / 64 * 64);
+    const std::byte* w = NextDense(2 * rows * d_in);
+    const double begin = Seconds();
+    pool_.ForEach(rows, 64, [&](int, int64_t first, int64_t last) {
+      kernels_.floats->dense_dot[static_cast<int>(DenseType::kF16)](w, d_in, x.data(), first, last,
+                                                                    y.data());
+    });
+    return (Seconds() - begin) * static_cast<double>(d_out) / static_cast<double>(rows);
+  }
+
+  const std::byte* NextDense(int64_t bytes) {
+    if (dense_at_ + bytes > static_cast<int64_t>(dense_.bytes().size())) dense_at_ = 0;
+    const std::byte* at = dense_.bytes().data() + dense_at_;
+    dense_at_ += bytes;
+    return at;
+  }
+
+  Options options_;
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+  CompressedLinear linear_;
+  LargeMemory dense_;
+  int64_t dense_at_ = 0;
+};
+
+}  // namespace
+}  // namespace llmq
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures compressed layers beside fp16 matrices and plain reading");
+  llmq::Options options;
+  app.add_option("--threads", options.threads, "0: one per core");
+  app.add_option("--megabytes", options.megabytes, "Memory to rotate through")
+      ->check(CLI::Range(64, 1 << 20));
+  app.add_option("--rounds", options.rounds, "Measurements of each")->check(CLI::Range(1, 1000));
+  app.add_flag("--exact", options.exact, "Float32 activations");
+  app.add_flag("--cache", options.cache, "One layer again and again");
+  app.add_option("--shape", options.shapes, "OUTxIN, once or more");
+  app.add_option("--bpw", options.rates, "Bits per weight, once or more");
+  CLI11_PARSE(app, argc, argv);
+  llmq::Bench(options).Run();
+}
