@@ -6,7 +6,7 @@
 namespace llmq {
 
 std::span<const Command> Commands() {
-  static constexpr std::array<Command, 7> kCommands = {{
+  static constexpr std::array<Command, 8> kCommands = {{
       {"", "info", "Display information about a model", SetupModelInfo},
       {"", "tokenize", "Text to token ids and back", SetupTokenize},
       {"littlebit", "compress", "Compress a model using LittleBit factorization", SetupCompress},

@@ -133,6 +133,17 @@ TEST_F(Factorizers, BeatDualSvidOnADecayingSpectrumOfEitherShape) {
   }
 }
 
+TEST_F(Factorizers, AreBetterThanRandomSignsWithTheBestScales) {
+  const at::Tensor matrix = Decaying(96, 128, 5);
+  const LayerFactors random = Factorize(matrix, InitMethod::kRandom, 16, 1);
+  ExpectSound(random);
+  EXPECT_LT(random.relative_error, 1);  // some scale is better than none
+  for (const InitMethod init :
+       {InitMethod::kDualSvid, InitMethod::kItq, InitMethod::kAdmm, InitMethod::kAnneal}) {
+    EXPECT_LT(ErrorOf(matrix, init, 16), 0.8 * random.relative_error) << InitMethodName(init);
+  }
+}
+
 TEST_F(Factorizers, GainByASecondPath) {
   const at::Tensor matrix = RandomMatrix(96, 128, 3);
   for (const InitMethod init : {InitMethod::kItq, InitMethod::kAdmm, InitMethod::kAnneal}) {

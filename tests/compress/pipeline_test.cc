@@ -156,6 +156,21 @@ TEST_F(PipelineTest, BothSurrogatesAndPrecisionsTrain) {
   EXPECT_LT(report.last_loss, report.first_loss);
 }
 
+TEST_F(PipelineTest, AFixedLatentScaleIsOneNumberAndStaysIt) {
+  MakeModel();
+  testing::TrainSteps(options_, 10);
+  options_.train.latent_scale = false;
+  (void)Run();
+  const LittleBitFile file(options_.output);
+  for (const LittleBitSection& section : file.sections()) {
+    if (section.kind != StorageKind::kLittleBit) continue;
+    for (const LittleBitPathView& path :
+         ViewLittleBitPaths(section.littlebit_shape(), section.data)) {
+      for (const uint16_t l : path.l) EXPECT_EQ(l, path.l[0]) << section.name;
+    }
+  }
+}
+
 TEST_F(PipelineTest, StoresTheEmbeddingInTheChosenBits) {
   MakeModel();
   for (const int bits : {4, 6, 8, 16}) {
