@@ -23,6 +23,12 @@ inline __m512 Scaled(const uint16_t* scale, const float* x, int64_t j, int64_t c
   return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, scale + j)), values);
 }
 
+// Words that are read after these, by the same place in the next blocks: blocks are too short for
+// the processor to notice that they lie one after another. Past the end nothing happens.
+inline void PrefetchAhead(const uint32_t* words) {
+  _mm_prefetch(reinterpret_cast<const char*>(words), _MM_HINT_T1);
+}
+
 // A function that sums some blocks of rows: words of the first, prepared input, chunks -> sums.
 using BlocksFunction = void (*)(const uint32_t* words, const std::byte* prepared, int64_t chunks,
                                 __m512* out);
