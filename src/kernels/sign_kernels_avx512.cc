@@ -65,7 +65,8 @@ void ExactBlocks(const uint32_t* words, const std::byte* prepared, int64_t chunk
 
 void ExactSums(const SignTiles& signs, const std::byte* prepared, int64_t begin, int64_t end,
                float* out) noexcept {
-  ForEachBlocks<ExactBlocks<4>, ExactBlocks<1>>(signs, prepared, begin, end, out);
+  ForEachBlocks<ExactBlocks<4>, ExactBlocks<3>, ExactBlocks<2>, ExactBlocks<1>>(signs, prepared,
+                                                                                begin, end, out);
 }
 
 }  // namespace

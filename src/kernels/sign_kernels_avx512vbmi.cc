@@ -148,7 +148,8 @@ void Int8Blocks(const uint32_t* words, const std::byte* prepared, int64_t chunks
 
 void Int8Sums(const SignTiles& signs, const std::byte* prepared, int64_t begin, int64_t end,
               float* out) noexcept {
-  ForEachBlocks<Int8Blocks<4>, Int8Blocks<1>>(signs, prepared, begin, end, out);
+  ForEachBlocks<Int8Blocks<4>, Int8Blocks<3>, Int8Blocks<2>, Int8Blocks<1>>(signs, prepared, begin,
+                                                                            end, out);
 }
 
 }  // namespace
