@@ -5,7 +5,7 @@
 // computes; every other version gives THE SAME BITS (but for `matrix_product`), and the tests
 // compare them at every length. Every output is computed on its own, so that splitting a range
 // [begin, end) anywhere gives the same bits too. Nothing is read past what is stated, and nothing
-// else may be assumed of alignment. docs/decisions/0007-kernels.md says why the arithmetic is as
+// else may be assumed of alignment. docs/decisions/0008-kernels.md says why the arithmetic is as
 // it is.
 #ifndef LLMQ_KERNELS_KERNELS_H_
 #define LLMQ_KERNELS_KERNELS_H_

@@ -46,8 +46,11 @@ void ExactBlocks(const uint32_t* words, const std::byte* prepared, int64_t chunk
   for (__m512& sum : sums) sum = _mm512_setzero_ps();
   for (int64_t chunk = 0; chunk < chunks; ++chunk, tables += 16 * kGroups) {
     __m512i index[kBlocks];
-    for (int i = 0; i < kBlocks; ++i)
-      index[i] = _mm512_loadu_si512(words + (i * chunks + chunk) * kTileRows);
+    for (int i = 0; i < kBlocks; ++i) {
+      const uint32_t* at = words + (i * chunks + chunk) * kTileRows;
+      PrefetchAhead(at + kBlocks * chunks * kTileRows);
+      index[i] = _mm512_loadu_si512(at);
+    }
     for (int g = 0; g < kGroups; ++g) {
       const __m512 table = _mm512_load_ps(tables + 16 * g);
       for (int i = 0; i < kBlocks; ++i) {
@@ -62,7 +65,8 @@ void ExactBlocks(const uint32_t* words, const std::byte* prepared, int64_t chunk
 
 void ExactSums(const SignTiles& signs, const std::byte* prepared, int64_t begin, int64_t end,
                float* out) noexcept {
-  ForEachBlocks<ExactBlocks<4>, ExactBlocks<1>>(signs, prepared, begin, end, out);
+  ForEachBlocks<ExactBlocks<4>, ExactBlocks<3>, ExactBlocks<2>, ExactBlocks<1>>(signs, prepared,
+                                                                                begin, end, out);
 }
 
 }  // namespace

@@ -123,7 +123,9 @@ void Int8Blocks(const uint32_t* words, const std::byte* prepared, int64_t chunks
     for (int i = 0; i < kBlocks; ++i) low[i] = high[i] = _mm512_setzero_si512();
     for (int64_t chunk = begin; chunk < end; ++chunk, ++tables) {
       for (int i = 0; i < kBlocks; ++i) {
-        const __m512i word = _mm512_loadu_si512(words + (i * chunks + chunk) * kTileRows);
+        const uint32_t* at = words + (i * chunks + chunk) * kTileRows;
+        PrefetchAhead(at + kBlocks * chunks * kTileRows);
+        const __m512i word = _mm512_loadu_si512(at);
         const __m512i first = _mm512_ternarylogic_epi32(word, nibble, table, kOr);
         const __m512i second =
             _mm512_ternarylogic_epi32(_mm512_srli_epi32(word, 4), nibble, table, kOr);
@@ -146,7 +148,8 @@ void Int8Blocks(const uint32_t* words, const std::byte* prepared, int64_t chunks
 
 void Int8Sums(const SignTiles& signs, const std::byte* prepared, int64_t begin, int64_t end,
               float* out) noexcept {
-  ForEachBlocks<Int8Blocks<4>, Int8Blocks<1>>(signs, prepared, begin, end, out);
+  ForEachBlocks<Int8Blocks<4>, Int8Blocks<3>, Int8Blocks<2>, Int8Blocks<1>>(signs, prepared, begin,
+                                                                            end, out);
 }
 
 }  // namespace

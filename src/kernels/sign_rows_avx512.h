@@ -23,24 +23,31 @@ inline __m512 Scaled(const uint16_t* scale, const float* x, int64_t j, int64_t c
   return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, scale + j)), values);
 }
 
+// Words that are read after these, by the same place in the next blocks: blocks are too short for
+// the processor to notice that they lie one after another. Past the end nothing happens.
+inline void PrefetchAhead(const uint32_t* words) {
+  _mm_prefetch(reinterpret_cast<const char*>(words), _MM_HINT_T1);
+}
+
 // A function that sums some blocks of rows: words of the first, prepared input, chunks -> sums.
 using BlocksFunction = void (*)(const uint32_t* words, const std::byte* prepared, int64_t chunks,
                                 __m512* out);
 
-// Rows [begin, end), four blocks at a time as long as there are four.
-template <BlocksFunction four, BlocksFunction one>
+// Rows [begin, end), four blocks at a time and then the rest together.
+template <BlocksFunction four, BlocksFunction three, BlocksFunction two, BlocksFunction one>
 void ForEachBlocks(const SignTiles& signs, const std::byte* prepared, int64_t begin, int64_t end,
                    float* out) {
+  constexpr BlocksFunction kFunctions[] = {one, two, three, four};
   const int64_t chunks = TileChunks(signs.cols);
-  int64_t row = begin;
-  __m512 sums[4];
-  for (; row + 4 * kTileRows <= end; row += 4 * kTileRows) {
-    four(signs.words + row * chunks, prepared, chunks, sums);
-    for (int i = 0; i < 4; ++i) _mm512_storeu_ps(out + row - begin + i * kTileRows, sums[i]);
-  }
-  for (; row < end; row += kTileRows) {
-    one(signs.words + row * chunks, prepared, chunks, sums);
-    _mm512_mask_storeu_ps(out + row - begin, FirstLanes(end - row), sums[0]);
+  for (int64_t row = begin; row < end; row += 4 * kTileRows) {
+    const int64_t left = TileBlocks(end - row);
+    const int64_t blocks = left < 4 ? left : 4;
+    __m512 sums[4];
+    kFunctions[blocks - 1](signs.words + row * chunks, prepared, chunks, sums);
+    for (int64_t i = 0; i < blocks; ++i) {
+      const int64_t first = row + i * kTileRows;
+      _mm512_mask_storeu_ps(out + first - begin, FirstLanes(end - first), sums[i]);
+    }
   }
 }
 

@@ -154,6 +154,7 @@ class Bench {
     pool_.ForEach(kBytes, kPiece, [&](int, int64_t first, int64_t last) {
       uint64_t sums[32] = {};
       for (int64_t i = first; i < last; i += 256) {
+        for (int64_t k = 0; k < 256; k += 64) __builtin_prefetch(from + i + 4096 + k, 0, 2);
         uint64_t words[32];
         std::memcpy(words, from + i, 256);
         for (int k = 0; k < 32; ++k) sums[k] += words[k];
