@@ -275,7 +275,7 @@ INSTANTIATE_TEST_SUITE_P(
               }
               testing::WriteSafetensors(d / "model.safetensors", tensors);
             },
-            "model.norm.weight: expected F32, F16, BF16 or F64, found F8_E4M3"},
+            "model.norm.weight: expected F32, F16, BF16, F64 or FP8 with scales, found F8_E4M3"},
         Lie{"OnlyPickle",
             [](const fs::path& d) {
               for (const char* name : {kIndex, kFirst, kSecond}) fs::remove(d / name);
