@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "hub/digest.h"
+#include "base/digest.h"
 
 namespace llmq {
 

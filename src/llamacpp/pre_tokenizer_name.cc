@@ -7,7 +7,7 @@
 #include <array>
 #include <vector>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "llamacpp/pre_tokenizer_digests.h"
 #include "llamacpp/pre_tokenizers.h"
 #include "llmq/error.h"

@@ -62,6 +62,8 @@ TEST_F(AutoRecipe, AllocatesWithinTheTargetAndSaysWhatItDid) {
                           [](const LayerReport& a, const LayerReport& b) { return a.bpw < b.bpw; });
   EXPECT_LT(low->bpw, 0.95 * high->bpw);
   EXPECT_GT(report_.calibrate_seconds, 0);
+  const double rate = LearningRateFor(options_.rank.target_bpw);  // by the BPW that ranks allow
+  EXPECT_NEAR(report_.training.learning_rate, rate, 0.02 * rate);
   LittleBitFile(options_.output).Verify();
 }
 

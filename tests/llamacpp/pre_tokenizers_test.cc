@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "llamacpp/pre_tokenizer_digests.h"
 #include "llamacpp/pre_tokenizer_name.h"
 #include "tests/llamacpp/tokenizer_keys_support.h"

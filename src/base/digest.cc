@@ -1,4 +1,4 @@
-#include "hub/digest.h"
+#include "base/digest.h"
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -56,6 +56,12 @@ std::string Digest::Finish() {
   std::string hex;
   for (unsigned i = 0; i < length; ++i) hex += fmt::format("{:02x}", value[i]);
   return hex;
+}
+
+std::string Sha256Hex(std::string_view bytes) {
+  Digest digest(DigestKind::kSha256, bytes.size());
+  digest.Update(AsBytes(bytes));
+  return digest.Finish();
 }
 
 }  // namespace llmq

@@ -1,4 +1,4 @@
-#include "hub/digest.h"
+#include "base/digest.h"
 
 #include <gtest/gtest.h>
 
@@ -17,6 +17,11 @@ TEST(Digest, KnownValues) {
   git.Update(AsBytes("hello\n"));
   EXPECT_EQ(git.Finish(), "ce013625030ba8dba906f756967f9e9ca394464a");
   EXPECT_EQ(Digest(DigestKind::kGitBlob, 0).Finish(), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+}
+
+TEST(Digest, OfATextAtOnce) {
+  EXPECT_EQ(Sha256Hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(Digest, RestartForgets) {

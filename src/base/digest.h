@@ -1,16 +1,18 @@
-// The checksums by which the Hub names files, over OpenSSL's libcrypto.
-#ifndef LLMQ_HUB_DIGEST_H_
-#define LLMQ_HUB_DIGEST_H_
+// The checksums by which others name what they publish, over OpenSSL's libcrypto. Files of our own
+// are summed by Checksum64 (base/bytes.h).
+#ifndef LLMQ_BASE_DIGEST_H_
+#define LLMQ_BASE_DIGEST_H_
 
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace llmq {
 
 enum class DigestKind {
-  kSha256,   // of the bytes: files in LFS
+  kSha256,   // of the bytes: files of the Hub in LFS
   kGitBlob,  // SHA-1 of "blob <size>\0" and the bytes: files in git itself
 };
 
@@ -30,6 +32,8 @@ class Digest {
   std::unique_ptr<State> state_;
 };
 
+std::string Sha256Hex(std::string_view bytes);  // 64 hexadecimal digits
+
 }  // namespace llmq
 
-#endif  // LLMQ_HUB_DIGEST_H_
+#endif  // LLMQ_BASE_DIGEST_H_
