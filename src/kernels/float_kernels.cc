@@ -38,8 +38,18 @@ void Store(void* to, V v) {
   __builtin_memcpy(to, &v, sizeof(v));
 }
 // The first n values, zeros after them. One place reads tails, so one place can read too far.
+Float LoadFirstFloats(const void* from, int64_t n) {
+#ifdef __AVX512F__
+  return Float(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), from));
+#else
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i wanted = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lanes);
+  return Float(_mm256_maskload_ps(static_cast<const float*>(from), wanted));
+#endif
+}
 template <typename V, typename T>
 V LoadFirst(const T* from, int64_t n) {
+  if constexpr (sizeof(T) == sizeof(float)) return LoadFirstFloats(from, n);
   V v{};
   __builtin_memcpy(&v, from, static_cast<size_t>(n) * sizeof(T));
   return v;
@@ -121,6 +131,13 @@ Float Dense(const std::byte* w) {
   if constexpr (type == DenseType::kF16) return FromHalf(Load<Short>(w));
   return Float(__builtin_convertvector(Load<Short>(w), Word) << 16);
 }
+template <DenseType type>
+Float DenseFirst(const std::byte* w, int64_t n) {
+  if constexpr (type == DenseType::kF32) return LoadFirstFloats(w, n);
+  std::byte first[kWidth * kBytes<type>] = {};
+  __builtin_memcpy(first, w, static_cast<size_t>(n * kBytes<type>));
+  return Dense<type>(first);
+}
 
 // Weights that are read soon, a small page ahead: the processor's own prefetching ends with a page.
 // Past the end nothing happens.
@@ -157,13 +174,12 @@ float DotRow(const std::byte* row, int64_t cols, const float* x) {
       sum[v] += Dense<type>(row + at * kBytes<type>) * Load<Float>(x + at);
     }
   }
-  if (j < cols) {  // the rest, filled up with zeros, which change no lane
-    std::byte w[kSumLanes * kBytes<type>] = {};
-    float rest[kSumLanes] = {};
-    __builtin_memcpy(w, row + j * kBytes<type>, static_cast<size_t>((cols - j) * kBytes<type>));
-    __builtin_memcpy(rest, x + j, static_cast<size_t>(cols - j) * 4);
-    for (int v = 0; v < kVectors; ++v)
-      sum[v] += Dense<type>(w + v * kWidth * kBytes<type>) * Load<Float>(rest + v * kWidth);
+  int v = 0;
+  for (; j + kWidth <= cols; j += kWidth, ++v)
+    sum[v] += Dense<type>(row + j * kBytes<type>) * Load<Float>(x + j);
+  if (j < cols) {  // filled up with zeros, which change no lane
+    const int64_t n = cols - j;
+    sum[v] += DenseFirst<type>(row + j * kBytes<type>, n) * LoadFirstFloats(x + j, n);
   }
   return Reduce(sum);
 }
