@@ -22,7 +22,6 @@ namespace {
 constexpr double kResidualMinBpw = 0.3;
 constexpr int64_t kResidualAlwaysWeights = 2'000'000'000;
 constexpr int kBisectionSteps = 60;
-constexpr double kSpentShare = 0.99;  // of a target; what is left is padding
 
 int64_t SmallerSide(const LinearSpec& linear) { return std::min(linear.d_out, linear.d_in); }
 
@@ -99,9 +98,9 @@ double KvRankFactor(const ModelConfig& config, const RankOptions& options) {
 
 // With one path, ranks end at the smaller side of a matrix.
 bool OnePathSpends(const ModelConfig& config, const RankOptions& options) {
-  const Allocator allocator(config, KvRankFactor(config, options), 1);
-  const std::vector<int64_t> ranks = allocator.RanksWithin(options.target_bpw);
-  return MakeRankPlan(config, 1, ranks).body_bpw >= kSpentShare * options.target_bpw;
+  std::vector<int64_t> largest;
+  for (const LinearSpec& linear : BlockLinears(config)) largest.push_back(SmallerSide(linear));
+  return MakeRankPlan(config, 1, largest).body_bpw >= options.target_bpw;
 }
 
 bool WantsResidual(const ModelConfig& config, const RankOptions& options) {

@@ -94,6 +94,20 @@ TEST(PlanRanks, ResidualAutoFollowsThePapersFindings) {
   EXPECT_EQ(PlanRanks(Llama2_7B(), {.target_bpw = 0.1}).paths, 2);
 }
 
+// Small ranks leave some percent of a small target unspent; a second path would not spend them.
+TEST(PlanRanks, ResidualSpareIsForTargetsThatOnePathCannotHold) {
+  const ModelConfig small = LlamaLike(512, 1408, 6, 8, 4);
+  const auto paths = [&](const ModelConfig& config, double bpw) {
+    return PlanRanks(config, {.target_bpw = bpw, .residual = Residual::kSpare}).paths;
+  };
+  for (const double bpw : {0.12, 0.2, 0.25, 0.3, 0.35, 0.55, 0.7, 1.0}) {
+    EXPECT_EQ(paths(small, bpw), 1) << bpw;
+  }
+  EXPECT_EQ(paths(small, 2.0), 2);  // full ranks of all matrices are 1.4 bits per weight
+  EXPECT_EQ(paths(Llama2_7B(), 1.5), 1);
+  EXPECT_EQ(paths(Llama2_7B(), 2.0), 2);
+}
+
 TEST(PlanRanks, ManualRankIsTakenAndCappedByTheLayer) {
   const RankPlan plan = PlanRanks(LlamaLike(512, 1408, 6, 8, 4), {.manual_rank = 300});
   EXPECT_EQ(plan.layers[0].shape.rank, 300);
