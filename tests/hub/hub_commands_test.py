@@ -45,7 +45,7 @@ class HubTest(unittest.TestCase):
 
     def run_tool(self, *arguments, code=0, user=None, **changes):
         result = subprocess.run([settings.tool, *map(str, arguments)], env=self.environment(**changes), text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, cwd=self.work, user=user)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, cwd=self.work, user=user)
         self.assertEqual(result.returncode, code, result.stderr + result.stdout)
         return result
 
