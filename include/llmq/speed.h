@@ -45,7 +45,8 @@ struct SpeedResult {
   std::string name() const;  // "pp512", "tg128"
   double average_seconds() const;
   double stddev_seconds() const;
-  double average_rate() const;  // tokens per second: mean and deviation over the repetitions
+  std::vector<double> rates() const;  // tokens per second, of each repetition
+  double average_rate() const;        // tokens per second: mean and deviation over the repetitions
   double stddev_rate() const;
 };
 

@@ -4,12 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/compress_report.h"
 #include "cli/human_units.h"
@@ -71,15 +71,6 @@ double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-std::string TimeStamp() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
 std::unique_ptr<Model> OpenOrMake(const BenchOptions& options, const RuntimeOptions& runtime) {
   if (options.shape.empty()) return Model::Open(options.model, runtime);
   const double bpw = options.weights == BenchWeights::kF16 ? 0 : options.bpw.value_or(0.55);
@@ -88,7 +79,7 @@ std::unique_ptr<Model> OpenOrMake(const BenchOptions& options, const RuntimeOpti
 
 Bench Measure(const BenchOptions& options) {
   Bench bench;
-  bench.begun = TimeStamp();
+  bench.begun = UtcTime();
   const double begin = Seconds();
   const std::unique_ptr<Model> model = OpenOrMake(options, ToRuntimeOptions(options.runtime));
   bench.load_seconds = Seconds() - begin;
@@ -104,17 +95,21 @@ Bench Measure(const BenchOptions& options) {
   return bench;
 }
 
+// Only inputs of compressed matrices are ever rounded.
+const char* Activations(const BenchOptions& options, const Bench& bench) {
+  return options.runtime.exact || bench.size.body_bpw == 0 ? "f32" : "int8";
+}
+
 std::string Table(const BenchOptions& options, const Bench& bench) {
   std::string text =
       "| model | size | params | kernels | activations | kv | threads | test | t/s |\n"
       "| --- | ---: | ---: | --- | --- | --- | ---: | ---: | ---: |\n";
   const RuntimeOptions runtime = ToRuntimeOptions(options.runtime);
   for (const SpeedResult& result : bench.results) {
-    text += fmt::format("| {} | {} | {:.2f} B | {} | {} | {} | {} | {} | {:.2f} ± {:.2f} |\n",
-                        bench.type, FormatBytes(bench.size.bytes),
-                        static_cast<double>(bench.size.parameters) * 1e-9, bench.kernels,
-                        runtime.exact ? "f32" : "int8", KvTypeName(runtime.kv), bench.threads,
-                        result.name(), result.average_rate(), result.stddev_rate());
+    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {:.2f} ± {:.2f} |\n", bench.type,
+                        FormatBytes(bench.size.bytes), FormatCount(bench.size.parameters),
+                        bench.kernels, Activations(options, bench), KvTypeName(runtime.kv),
+                        bench.threads, result.name(), result.average_rate(), result.stddev_rate());
   }
   const SpeedResult& first = bench.results.front();
   text += fmt::format("\nPeak memory: {}; loading: {:.2f} s", FormatBytes(PeakMemoryBytes()),
@@ -127,10 +122,9 @@ std::string Table(const BenchOptions& options, const Bench& bench) {
 // llama-bench's keys of one test.
 Json ResultJson(const BenchOptions& options, const Bench& bench, const SpeedResult& result) {
   const RuntimeOptions runtime = ToRuntimeOptions(options.runtime);
-  Json nanoseconds = Json::array(), rates = Json::array();
+  Json nanoseconds = Json::array();
   for (const double seconds : result.seconds) {
     nanoseconds.push_back(static_cast<int64_t>(seconds * 1e9));
-    rates.push_back(static_cast<double>(result.prompt_tokens + result.generated_tokens) / seconds);
   }
   return {{"model_filename", bench.name},
           {"model_type", bench.type},
@@ -150,14 +144,14 @@ Json ResultJson(const BenchOptions& options, const Bench& bench, const SpeedResu
           {"stddev_ts", result.stddev_rate()},
           {"cpu_ns", static_cast<int64_t>(result.cpu_seconds * 1e9)},
           {"samples_ns", nanoseconds},
-          {"samples_ts", rates}};
+          {"samples_ts", result.rates()}};
 }
 
 Json ReportJson(const BenchOptions& options, const Bench& bench) {
   Json json = {{"status", "success"},
                {"model", bench.name},
                {"kernels", bench.kernels},
-               {"activations", options.runtime.exact ? "f32" : "int8"},
+               {"activations", Activations(options, bench)},
                {"body_bpw", bench.size.body_bpw},
                {"file_bytes", bench.size.bytes},
                {"peak_memory_bytes", PeakMemoryBytes()},
@@ -186,11 +180,11 @@ CommandRun SetupBench(CLI::App& app) {
       ->type_name("NAME");
   app.add_option("--bpw", options->bpw, "Bits per weight of random weights [0.55]")
       ->type_name("FLOAT");
-  const std::map<std::string, BenchWeights> weights = {{"littlebit", BenchWeights::kLittleBit},
-                                                       {"f16", BenchWeights::kF16}};
+  const Choices<BenchWeights> weights = {{"littlebit", BenchWeights::kLittleBit},
+                                         {"f16", BenchWeights::kF16}};
   app.add_option("--weights", options->weights, "Random weights: littlebit or f16 [littlebit]")
       ->type_name("TYPE")
-      ->transform(CLI::CheckedTransformer(weights).description(""));
+      ->transform(OneOf(weights));
   app.add_option("-p,--n-prompt", options->speed.prompt_tokens, "Tokens to read at once (0: none)")
       ->type_name("INT")
       ->capture_default_str();

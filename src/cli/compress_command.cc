@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/compress_arguments.h"
 #include "cli/compress_plan.h"
@@ -235,9 +236,7 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
       ->type_name("TEXT")
       ->default_str("body")
       ->transform(
-          CLI::CheckedTransformer(std::map<std::string, BudgetScope>{{"body", BudgetScope::kBody},
-                                                                     {"file", BudgetScope::kFile}})
-              .description(""));
+          OneOf(Choices<BudgetScope>{{"body", BudgetScope::kBody}, {"file", BudgetScope::kFile}}));
   const auto bits = CLI::IsMember({"16", "8", "6", "4", "auto"}).description("");
   app.add_option("--embedding-bits", a.embedding_bits,
                  "Bits of embedding and head: 16, 8, 6, 4 or auto")
@@ -258,20 +257,16 @@ void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
                  "Matrix products in training: auto, float32, bf16 (auto: bf16 on CUDA)")
       ->type_name("TEXT")
       ->default_str("auto")
-      ->transform(CLI::CheckedTransformer(
-                      std::map<std::string, TrainPrecision>{{"auto", TrainPrecision::kAuto},
-                                                            {"float32", TrainPrecision::kFloat32},
-                                                            {"bf16", TrainPrecision::kBf16}})
-                      .description(""));
+      ->transform(OneOf(Choices<TrainPrecision>{{"auto", TrainPrecision::kAuto},
+                                                {"float32", TrainPrecision::kFloat32},
+                                                {"bf16", TrainPrecision::kBf16}}));
   app.add_option("--gradient-checkpointing", a.train.gradient_checkpointing,
                  "Less memory, a third more work in training: auto, on, off (auto: if needed)")
       ->type_name("TEXT")
       ->default_str("auto")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, GradientCheckpointing>{
-                                              {"auto", GradientCheckpointing::kAuto},
-                                              {"on", GradientCheckpointing::kOn},
-                                              {"off", GradientCheckpointing::kOff}})
-                      .description(""));
+      ->transform(OneOf(Choices<GradientCheckpointing>{{"auto", GradientCheckpointing::kAuto},
+                                                       {"on", GradientCheckpointing::kOn},
+                                                       {"off", GradientCheckpointing::kOff}}));
 }
 
 void AddRunOptions(CLI::App& app, CompressArguments& a) {

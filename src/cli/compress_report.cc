@@ -1,11 +1,9 @@
 #include "cli/compress_report.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <ctime>
 
 #include "cli/human_units.h"
 
@@ -60,10 +58,6 @@ Json SearchJson(const CompressArguments& arguments, const std::vector<QualityTry
   return {{"threshold_pct", *arguments.quality_threshold},
           {"iterations", tries.size()},
           {"tries", std::move(list)}};
-}
-
-std::string Timestamp() {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
 
 }  // namespace
@@ -146,7 +140,7 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(LayerJson(layer));
   json["warnings"] = outcome.warnings;
-  json["timestamp"] = Timestamp();
+  json["timestamp"] = UtcTime();
   return json;
 }
 

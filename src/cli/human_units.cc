@@ -1,9 +1,11 @@
 #include "cli/human_units.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <cmath>
+#include <ctime>
 
 namespace llmq {
 
@@ -44,5 +46,9 @@ std::string FormatBpw(double bpw) {
 }
 
 std::string FormatDelta(double percent) { return fmt::format("{:+.1f}%", percent); }
+
+std::string UtcTime() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
 
 }  // namespace llmq

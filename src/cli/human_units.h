@@ -1,4 +1,4 @@
-// Numbers as people read them: sizes, counts, durations. Pure functions, no units of their own.
+// Numbers as people read them: sizes, counts, durations, times.
 #ifndef LLMQ_CLI_HUMAN_UNITS_H_
 #define LLMQ_CLI_HUMAN_UNITS_H_
 
@@ -17,6 +17,8 @@ std::string FormatThousands(int64_t count);
 std::string FormatDuration(double seconds);
 // "0.1", "2.0", "0.4875": the shortest text, with at least one decimal.
 std::string FormatBpw(double bpw);
+// "2026-11-22T16:40:31Z": now.
+std::string UtcTime();
 // "+61.6%", "-0.4%".
 std::string FormatDelta(double percent);
 

@@ -57,9 +57,10 @@ ModelSource FromHub(const HubModelId& id, ModelNeed need, const EnvironmentLooku
   DownloadObserver observer(settings.progress);
   HubModel model(std::move(settings), id, observer);
   ModelSource source{.directory = model.FetchSmallFiles(), .name = id.id, .from_hub = true};
-  const std::string where = id.id + ": config.json";
-  (void)ParseModelConfig(ReadModelFiles(source.directory), where);
-  if (need == ModelNeed::kWeights) source.directory = model.FetchAll();
+  if (need == ModelNeed::kWeights) {
+    (void)ParseModelConfig(ReadModelFiles(source.directory), id.id + ": config.json");
+    source.directory = model.FetchAll();
+  }
   source.has_weights = model.HasWeights();
   LogVerbose(
       fmt::format("{} ({} of the Hub) is in {}", id.id, id.revision, source.directory.string()));

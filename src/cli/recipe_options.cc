@@ -3,17 +3,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 #include <regex>
 #include <string_view>
 
+#include "cli/choice.h"
 #include "llmq/error.h"
 
 namespace llmq {
 namespace {
-
-template <typename T>
-using Choices = std::map<std::string, T>;
 
 const Choices<Recipe> kRecipes = {{"auto", Recipe::kAuto}, {"littlebit", Recipe::kLittleBit}};
 const Choices<InitMethod> kInits = {{"dual-svid", InitMethod::kDualSvid},
@@ -40,9 +37,7 @@ const Choices<Effort> kEfforts = {
 template <typename Target, typename T>
 CLI::Option* AddChoice(CLI::App& app, const char* name, Target& target, const Choices<T>& choices,
                        const char* description) {
-  return app.add_option(name, target, description)
-      ->type_name("TEXT")
-      ->transform(CLI::CheckedTransformer(choices).description(""));
+  return app.add_option(name, target, description)->type_name("TEXT")->transform(OneOf(choices));
 }
 
 template <typename T>

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 
+#include "cli/choice.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -12,11 +12,8 @@ namespace {
 
 template <typename Kv>
 void AddKv(CLI::App& app, const std::string& description, Kv& kv) {
-  const std::map<std::string, KvType> types = {
-      {"f32", KvType::kF32}, {"f16", KvType::kF16}, {"q8", KvType::kQ8}};
-  app.add_option("--kv", kv, description)
-      ->type_name("TYPE")
-      ->transform(CLI::CheckedTransformer(types).description(""));
+  const Choices<KvType> types = {{"f32", KvType::kF32}, {"f16", KvType::kF16}, {"q8", KvType::kQ8}};
+  app.add_option("--kv", kv, description)->type_name("TYPE")->transform(OneOf(types));
 }
 
 }  // namespace

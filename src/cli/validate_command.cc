@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/compress_arguments.h"
 #include "cli/human_units.h"
@@ -198,29 +199,25 @@ CommandRun SetupValidate(CLI::App& app) {
                  "How perplexity is measured: paper, llama.cpp (as llama-perplexity does)")
       ->type_name("TEXT")
       ->default_str("paper")
-      ->transform(CLI::CheckedTransformer(
-                      std::map<std::string, Protocol>{{"paper", Protocol::kPaper},
-                                                      {"llama.cpp", Protocol::kLlamaCpp}})
-                      .description(""));
+      ->transform(OneOf(
+          Choices<Protocol>{{"paper", Protocol::kPaper}, {"llama.cpp", Protocol::kLlamaCpp}}));
   app.add_flag("--coherence-test", options->coherence_test,
                "Run coherence test with sample prompts");
   app.add_option("--benchmark", options->benchmark, "Run a benchmark: wikitext, hellaswag, arc")
       ->type_name("TEXT")
-      ->transform(CLI::CheckedTransformer(
-                      std::map<std::string, Benchmark>{{"wikitext", Benchmark::kWikitext},
-                                                       {"hellaswag", Benchmark::kHellaSwag},
-                                                       {"arc", Benchmark::kArc}})
-                      .description(""));
+      ->transform(OneOf(Choices<Benchmark>{{"wikitext", Benchmark::kWikitext},
+                                           {"hellaswag", Benchmark::kHellaSwag},
+                                           {"arc", Benchmark::kArc}}));
   app.add_option("--benchmark-data", options->benchmark_data, "The benchmark's text or JSONL file")
       ->type_name("PATH");
   app.add_option("--benchmark-items", options->benchmark_items, "Most items of it (0: all)")
       ->type_name("INT")
       ->capture_default_str();
-  const std::map<std::string, bool> activations = {{"f32", true}, {"int8", false}};
+  const Choices<bool> activations = {{"f32", true}, {"int8", false}};
   app.add_option("--activations", options->exact,
                  "Of the compressed model: f32, or int8 as run has them [f32]")
       ->type_name("TYPE")
-      ->transform(CLI::CheckedTransformer(activations).description(""));
+      ->transform(OneOf(activations));
   AddKvOption(app, "Keys and values of the compressed model: f32, f16 or q8 [f32]", options->kv);
   app.add_option("--threads", options->threads, "Threads (0: one per core)")
       ->type_name("INT")

@@ -26,6 +26,7 @@
 #include "llmq/error.h"
 #include "llmq/file_budget.h"
 #include "llmq/littlebit_file.h"
+#include "llmq/recipe.h"
 
 namespace llmq {
 
@@ -149,6 +150,8 @@ RunContext Open(const CompressOptions& options, CompressObserver& observer) {
   FilePlan plan = PlanFile(
       checkpoint.config(), checkpoint.files(), checkpoint.tensors(),
       {.rank = options.rank, .scope = options.budget_scope, .table_bits = options.table_bits});
+  TrainOptions train = options.train;
+  if (train.learning_rate == 0) train.learning_rate = LearningRateFor(plan.ranks.body_bpw);
   return {.options = options,
           .observer = observer,
           .device = std::move(device),
@@ -156,7 +159,7 @@ RunContext Open(const CompressOptions& options, CompressObserver& observer) {
           .workers = WorkerPool(workers),
           .plan = std::move(plan.ranks),
           .table_bits = plan.table_bits,
-          .train = options.train};
+          .train = std::move(train)};
 }
 
 }  // namespace

@@ -50,12 +50,13 @@ ModelConfig KnownShape(std::string_view name) {
     config.vocab_size = shape.vocab;
     config.max_position = shape.context;
     config.tie_word_embeddings = shape.tied;
+    config.rope.dim = shape.head_dim;
     config.rope.theta = shape.rope_theta;
     return config;
   }
   throw Error(
       ErrorCode::kInvalidArguments,
-      fmt::format("shape: expected one of {}, found '{}'", fmt::join(KnownShapes(), ", "), name),
+      fmt::format("--shape: expected one of {}, found '{}'", fmt::join(KnownShapes(), ", "), name),
       "Give the path of a model to measure one that is not listed.");
 }
 

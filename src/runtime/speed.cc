@@ -31,13 +31,6 @@ double Deviation(const std::vector<double>& values) {
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
-std::vector<double> Rates(const SpeedResult& result) {
-  const auto tokens = static_cast<double>(result.prompt_tokens + result.generated_tokens);
-  std::vector<double> rates;
-  for (const double seconds : result.seconds) rates.push_back(tokens / seconds);
-  return rates;
-}
-
 std::vector<int32_t> RandomTokens(int64_t count, int64_t vocab_size) {
   uint64_t state = 1;
   std::vector<int32_t> tokens(static_cast<size_t>(count));
@@ -76,8 +69,14 @@ std::string SpeedResult::name() const {
 }
 double SpeedResult::average_seconds() const { return Mean(seconds); }
 double SpeedResult::stddev_seconds() const { return Deviation(seconds); }
-double SpeedResult::average_rate() const { return Mean(Rates(*this)); }
-double SpeedResult::stddev_rate() const { return Deviation(Rates(*this)); }
+std::vector<double> SpeedResult::rates() const {
+  const auto tokens = static_cast<double>(prompt_tokens + generated_tokens);
+  std::vector<double> rates;
+  for (const double one : seconds) rates.push_back(tokens / one);
+  return rates;
+}
+double SpeedResult::average_rate() const { return Mean(rates()); }
+double SpeedResult::stddev_rate() const { return Deviation(rates()); }
 
 std::vector<SpeedResult> MeasureSpeed(const Model& model, const SpeedOptions& options,
                                       const std::function<bool()>& keep_going) {

@@ -98,6 +98,32 @@ TEST(CheckpointTest, AcceptsEveryFloatType) {
   }
 }
 
+// One matrix in FP8, with its scales beside it as published checkpoints have them.
+TEST(CheckpointTest, ReadsFp8WithItsScales) {
+  const testing::TemporaryDirectory directory;
+  testing::WriteTinyCheckpoint(
+      directory.path(),
+      {.config_overrides =
+           R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [16, 32]}})"});
+  const std::string linear = "model.layers.0.self_attn.k_proj";  // [16, 32]
+  std::vector<RawTensor> tensors = Copy(Checkpoint(directory.path()));
+  const int64_t parameters = Checkpoint(directory.path()).parameter_count();
+  for (RawTensor& tensor : tensors) {
+    if (tensor.name != linear + ".weight") continue;
+    tensor.dtype = DType::kF8E4M3;
+    tensor.bytes.assign(16 * 32, std::byte{0x3c});  // 1.5
+  }
+  const float scale = 0.25f;
+  const auto bytes = std::as_bytes(std::span(&scale, 1));
+  tensors.push_back(
+      {linear + ".weight_scale_inv", DType::kF32, {1, 1}, {bytes.begin(), bytes.end()}});
+  testing::WriteSafetensors(directory / "model.safetensors", tensors);
+  const Checkpoint checkpoint(directory.path());
+  EXPECT_EQ(ToFloat(checkpoint.Get(linear + ".weight")), std::vector<float>(16 * 32, 0.375f));
+  EXPECT_EQ(checkpoint.Find(linear + ".weight_scale_inv"), nullptr);
+  EXPECT_EQ(checkpoint.parameter_count(), parameters);  // scales are none
+}
+
 TEST(CheckpointTest, StoredCopyOfTiedHeadCountsOnce) {
   const TemporaryDirectory directory;
   TinyCheckpointOptions options;

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "base/file.h"
 #include "llmq/bit_budget.h"
 #include "llmq/error.h"
 #include "llmq/group_quant.h"
@@ -22,7 +23,7 @@ ModelConfig SmallShape() {
   config.intermediate_size = 512;
   config.num_layers = 2;
   config.num_heads = config.num_kv_heads = 4;
-  config.head_dim = 64;
+  config.head_dim = config.rope.dim = 64;
   config.vocab_size = 300;
   config.max_position = 64;
   return config;
@@ -51,6 +52,20 @@ TEST(KnownShapes, AreWhatTheirNamesSay) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArguments);
     EXPECT_NE(error.message().find("llama-2-7b"), std::string::npos);
+  }
+}
+
+// What is measured must be what the real model computes, rotation included.
+TEST(KnownShapes, AgreeWithTheModelsOwnConfiguration) {
+  for (const char* name : {"llama-2-7b", "llama-2-13b"}) {
+    const std::string path = std::string(LLMQ_TEST_GOLDEN_DIR) + "/shapes/" + name + "/config.json";
+    const ModelConfig expected = ParseModelConfig(ReadTextFile(path), "", path);
+    const ModelConfig found = KnownShape(name);
+    EXPECT_EQ(found.num_kv_heads, expected.num_kv_heads);
+    EXPECT_EQ(found.head_dim, expected.head_dim);
+    EXPECT_EQ(found.vocab_size, expected.vocab_size);
+    EXPECT_EQ(ComputeRopeFrequencies(found.rope, 1).inverse,
+              ComputeRopeFrequencies(expected.rope, 1).inverse);
   }
 }
 

@@ -7,7 +7,6 @@
 #include "compress/memory_check.h"
 #include "compress/stages/text_stage.h"
 #include "compress/train/precision.h"
-#include "llmq/recipe.h"
 
 namespace llmq {
 namespace {
@@ -26,9 +25,6 @@ class MemoryFit {
   void Run() {
     run_.train.precision = ResolvePrecision(run_.train.precision, run_.device.device);
     if (!run_.trains()) return;
-    if (run_.train.learning_rate == 0) {
-      run_.train.learning_rate = LearningRateFor(run_.plan.body_bpw);
-    }
     if (TrainsEverything() && !Fits(TrainedPart::kAll) && run_.train.may_go_by_blocks) GoByBlocks();
     if (TrainsEverything()) Settle(TrainedPart::kAll);
     if (run_.train.kd_tokens > 0) Settle(TrainedPart::kScales);

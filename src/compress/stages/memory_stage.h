@@ -10,7 +10,7 @@
 
 namespace llmq {
 
-// Settles precision, gradient checkpointing and learning rate of run.train. If training the whole
+// Settles precision and gradient checkpointing of run.train. If training the whole
 // model does not fit: block by block instead where run.train.may_go_by_blocks, saying so, otherwise
 // throws Error{kOutOfMemory} with both numbers.
 void FitIntoMemory(RunContext& run);

@@ -1,0 +1,37 @@
+// Options that take one of a few words.
+#ifndef LLMQ_CLI_CHOICE_H_
+#define LLMQ_CLI_CHOICE_H_
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <string>
+
+namespace llmq {
+
+template <typename T>
+using Choices = std::map<std::string, T>;
+
+// Turns a word into what it stands for; refuses every other text, naming the words. (CLI11's own
+// transformer also takes the numbers behind the words, and shows them.) T is an enumeration or
+// bool.
+template <typename T>
+CLI::Validator OneOf(const Choices<T>& choices) {
+  return CLI::Validator(
+      [choices](std::string& text) -> std::string {
+        const auto it = choices.find(text);
+        if (it != choices.end()) {
+          text = std::to_string(static_cast<int>(it->second));
+          return "";
+        }
+        std::string words;
+        for (const auto& [word, value] : choices) words += (words.empty() ? "" : ", ") + word;
+        return fmt::format("expected {}, found '{}'", words, text);
+      },
+      "");
+}
+
+}  // namespace llmq
+
+#endif  // LLMQ_CLI_CHOICE_H_
