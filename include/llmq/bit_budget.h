@@ -43,8 +43,10 @@ constexpr const char* BudgetScopeName(BudgetScope scope) {
 
 struct RankOptions {
   double target_bpw = 0.5;
-  int64_t manual_rank =
-      0;  // > 0: this rank for every layer (capped by its dimensions), target ignored
+  int64_t manual_rank = 0;  // > 0: this rank for every layer (or its largest), target ignored
+  // The largest rank of a matrix is this many times its smaller side. Signs, unlike singular
+  // vectors, still gain beyond 1.
+  int64_t overcompleteness = 1;
   Residual residual = Residual::kAuto;
   // Ranks of K and V projections are multiplied by this on grouped-query models and the others
   // lowered so that the total stays within the target (the paper's remedy for the GQA bottleneck).
@@ -81,6 +83,8 @@ struct SmallestFeasible {
   std::string layer;
 };
 SmallestFeasible FindSmallestFeasible(const ModelConfig& config, const RankOptions& options);
+
+int64_t LargestRank(const LinearSpec& linear, const RankOptions& options);
 
 }  // namespace llmq
 

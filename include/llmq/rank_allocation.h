@@ -27,7 +27,7 @@ struct LossCurve {
 
 // Ranks for options.target_bpw; paths, and whether the target is feasible at all, as PlanRanks
 // says; manual_rank is ignored. curves[i] belongs to BlockLinears(config)[i]. Never above the
-// target; no rank below PlanRanks's minimum or above the smaller side of its matrix. Throws
+// target; no rank below PlanRanks's minimum or above LargestRank. Throws
 // Error{kRankSelectionFailed} like PlanRanks if the minimum ranks do not fit.
 RankPlan AllocateRanks(const ModelConfig& config, const RankOptions& options,
                        std::span<const LossCurve> curves);

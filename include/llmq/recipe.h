@@ -21,6 +21,9 @@ const char* RecipeName(Recipe recipe);
 // further the signs have to go.
 double LearningRateFor(double body_bpw);
 
+// RankOptions::overcompleteness of a start: the published ones begin with singular vectors.
+int64_t Overcompleteness(InitMethod init);
+
 // Sets the options of all steps; the others (target, text, tokens, device, ...) stay as they are.
 void ApplyRecipe(Recipe recipe, CompressOptions& options);
 void ApplyEffort(Effort effort, CompressOptions& options);

@@ -177,6 +177,7 @@ void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& opt
   }
   Overrides overrides(RecipeName(arguments.recipe));
   overrides.Set("init", arguments.init, kInits, options.init);
+  options.rank.overcompleteness = Overcompleteness(options.init);
   overrides.Set("importance", arguments.importance, kImportances, options.importance);
   overrides.Set("allocation", arguments.allocation, kAllocations, options.allocation);
   overrides.Set("residual", arguments.residual, kResiduals, options.rank.residual);

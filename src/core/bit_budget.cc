@@ -23,9 +23,9 @@ constexpr double kResidualMinBpw = 0.3;
 constexpr int64_t kResidualAlwaysWeights = 2'000'000'000;
 constexpr int kBisectionSteps = 60;
 
-int64_t SmallerSide(const LinearSpec& linear) { return std::min(linear.d_out, linear.d_in); }
-
-int64_t RequiredRank(const LinearSpec& linear) { return std::min(kMinRank, SmallerSide(linear)); }
+int64_t RequiredRank(const LinearSpec& linear) {
+  return std::min({kMinRank, linear.d_out, linear.d_in});
+}
 
 bool IsKeyOrValue(const LinearSpec& linear) {
   return linear.projection == Projection::kK || linear.projection == Projection::kV;
@@ -37,11 +37,19 @@ int64_t TotalWeights(const std::vector<LinearSpec>& linears) {
   return weights;
 }
 
+double KvRankFactor(const ModelConfig& config, const RankOptions& options) {
+  if (options.kv_rank_factor > 0) return options.kv_rank_factor;
+  return config.num_kv_heads < config.num_heads ? 4.0 : 1.0;
+}
+
 // A model's layers and how its ranks follow from one number, the base BPW.
 class Allocator {
  public:
-  Allocator(const ModelConfig& config, double kv_rank_factor, int64_t paths)
-      : linears_(BlockLinears(config)), kv_rank_factor_(kv_rank_factor), paths_(paths) {}
+  Allocator(const ModelConfig& config, const RankOptions& options, int64_t paths)
+      : linears_(BlockLinears(config)),
+        options_(options),
+        kv_rank_factor_(KvRankFactor(config, options)),
+        paths_(paths) {}
 
   // The ranks whose bytes come closest to target_bpw from below.
   std::vector<int64_t> RanksWithin(double target_bpw) const {
@@ -71,7 +79,7 @@ class Allocator {
       const auto rank =
           static_cast<double>(RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw));
       const double factor = IsKeyOrValue(linear) ? kv_rank_factor_ : 1.0;
-      ranks.push_back(std::min(static_cast<int64_t>(rank * factor), SmallerSide(linear)));
+      ranks.push_back(std::min(static_cast<int64_t>(rank * factor), LargestRank(linear, options_)));
     }
     return ranks;
   }
@@ -87,19 +95,15 @@ class Allocator {
   }
 
   std::vector<LinearSpec> linears_;
+  const RankOptions& options_;
   double kv_rank_factor_;
   int64_t paths_;
 };
 
-double KvRankFactor(const ModelConfig& config, const RankOptions& options) {
-  if (options.kv_rank_factor > 0) return options.kv_rank_factor;
-  return config.num_kv_heads < config.num_heads ? 4.0 : 1.0;
-}
-
-// With one path, ranks end at the smaller side of a matrix.
 bool OnePathSpends(const ModelConfig& config, const RankOptions& options) {
   std::vector<int64_t> largest;
-  for (const LinearSpec& linear : BlockLinears(config)) largest.push_back(SmallerSide(linear));
+  for (const LinearSpec& linear : BlockLinears(config))
+    largest.push_back(LargestRank(linear, options));
   return MakeRankPlan(config, 1, largest).body_bpw >= options.target_bpw;
 }
 
@@ -114,7 +118,7 @@ RankPlan ManualPlan(const ModelConfig& config, const RankOptions& options) {
   const std::vector<LinearSpec> linears = BlockLinears(config);
   std::vector<int64_t> ranks;
   for (const LinearSpec& linear : linears) {
-    ranks.push_back(std::min(options.manual_rank, SmallerSide(linear)));
+    ranks.push_back(std::min(options.manual_rank, LargestRank(linear, options)));
   }
   return MakeRankPlan(config, options.residual == Residual::kOff ? 1 : 2, ranks);
 }
@@ -136,6 +140,10 @@ int64_t FewestPaths(const RankOptions& options) {
 }
 
 }  // namespace
+
+int64_t LargestRank(const LinearSpec& linear, const RankOptions& options) {
+  return options.overcompleteness * std::min(linear.d_out, linear.d_in);
+}
 
 double LittleBitBpw(const LittleBitShape& shape) {
   return 8.0 * static_cast<double>(LittleBitPayloadBytes(shape)) /
@@ -159,7 +167,7 @@ RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options) {
   if (options.manual_rank > 0) return ManualPlan(config, options);
   int64_t paths = WantsResidual(config, options) ? 2 : 1;
   while (true) {
-    const Allocator allocator(config, KvRankFactor(config, options), paths);
+    const Allocator allocator(config, options, paths);
     const std::vector<int64_t> ranks = allocator.RanksWithin(options.target_bpw);
     const std::optional<size_t> starved = allocator.FirstStarved(ranks);
     if (!starved) return MakeRankPlan(config, paths, ranks);
@@ -185,7 +193,7 @@ RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, std::span<const 
 }
 
 SmallestFeasible FindSmallestFeasible(const ModelConfig& config, const RankOptions& options) {
-  const Allocator allocator(config, KvRankFactor(config, options), FewestPaths(options));
+  const Allocator allocator(config, options, FewestPaths(options));
   double low = 0, high = 1024;  // a 1x1 layer costs one section of 512 bits per weight
   for (int step = 0; step < kBisectionSteps; ++step) {
     const double middle = (low + high) / 2;

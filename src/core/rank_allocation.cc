@@ -15,13 +15,15 @@ namespace {
 constexpr double kSmallestLoss = 1e-300;  // its logarithm is finite
 constexpr int64_t kStepsPerRank = 64;     // a step adds this share of the rank: 1/64
 
-int64_t SmallerSide(const LinearSpec& linear) { return std::min(linear.d_out, linear.d_in); }
-
 class GreedyAllocator {
  public:
   // `plan` has the shapes, the paths and, as ranks, the least that every matrix gets.
-  GreedyAllocator(const RankPlan& plan, std::span<const LossCurve> curves, int64_t budget_bytes)
-      : plan_(plan), curves_(curves), free_bytes_(budget_bytes - plan.body_bytes) {
+  GreedyAllocator(const RankPlan& plan, const RankOptions& options,
+                  std::span<const LossCurve> curves, int64_t budget_bytes)
+      : plan_(plan),
+        options_(options),
+        curves_(curves),
+        free_bytes_(budget_bytes - plan.body_bytes) {
     for (const PlannedLayer& layer : plan.layers) ranks_.push_back(layer.shape.rank);
   }
 
@@ -69,7 +71,7 @@ class GreedyAllocator {
   }
 
   void Offer(size_t i, int64_t step) {
-    step = std::min(step, SmallerSide(plan_.layers[i].linear) - ranks_[i]);
+    step = std::min(step, LargestRank(plan_.layers[i].linear, options_) - ranks_[i]);
     if (step < 1) return;
     const auto loss = [&](int64_t rank) {
       return curves_[i].At(static_cast<double>(rank * plan_.paths));
@@ -79,6 +81,7 @@ class GreedyAllocator {
   }
 
   const RankPlan& plan_;
+  const RankOptions& options_;
   std::span<const LossCurve> curves_;
   int64_t free_bytes_;
   std::vector<int64_t> ranks_;
@@ -104,11 +107,11 @@ RankPlan AllocateRanks(const ModelConfig& config, const RankOptions& options,
   const RankPlan feasible = PlanRanks(config, uniform);  // the number of paths, or the error
   std::vector<int64_t> ranks;
   for (const PlannedLayer& layer : feasible.layers) {
-    ranks.push_back(std::min(kMinRank, SmallerSide(layer.linear)));
+    ranks.push_back(std::min({kMinRank, layer.linear.d_out, layer.linear.d_in}));
   }
   const RankPlan least = MakeRankPlan(config, feasible.paths, ranks);
   const double budget_bits = options.target_bpw * static_cast<double>(least.body_weights);
-  GreedyAllocator allocator(least, curves, static_cast<int64_t>(budget_bits / 8));
+  GreedyAllocator allocator(least, options, curves, static_cast<int64_t>(budget_bits / 8));
   return MakeRankPlan(config, feasible.paths, allocator.Run());
 }
 

@@ -11,6 +11,7 @@ constexpr double kLittleBitRate = 3e-4;
 constexpr double kHighestRate = 1e-3;
 constexpr double kHighestRateUpTo = 0.45;  // bits per weight
 constexpr double kAutoScaleRate = 0.3;
+constexpr int64_t kOvercompleteness = 4;
 
 }  // namespace
 
@@ -20,9 +21,14 @@ double LearningRateFor(double body_bpw) {
   return kHighestRate * std::min(1.0, kHighestRateUpTo / std::max(body_bpw, kHighestRateUpTo));
 }
 
+int64_t Overcompleteness(InitMethod init) {
+  return init == InitMethod::kAnneal ? kOvercompleteness : 1;
+}
+
 void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   const bool is_auto = recipe == Recipe::kAuto;
   options.init = is_auto ? InitMethod::kAnneal : InitMethod::kDualSvid;
+  options.rank.overcompleteness = Overcompleteness(options.init);
   options.importance = is_auto ? ImportanceMode::kFull : ImportanceMode::kOff;
   options.allocation = is_auto ? Allocation::kAuto : Allocation::kUniform;
   options.rank.residual = is_auto ? Residual::kSpare : Residual::kAuto;

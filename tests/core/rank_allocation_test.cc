@@ -102,6 +102,10 @@ TEST(AllocateRanks, LeavesTheLeastToAMatrixThatDoesNotMatterAndStopsAtTheSmaller
       AllocateRanks(config, {.target_bpw = 0.55, .residual = Residual::kOff}, curves);
   EXPECT_EQ(plan.layers[0].shape.rank, kMinRank);
   EXPECT_EQ(plan.layers[1].shape.rank, 256);  // k_proj [256, 512]
+  const RankPlan overcomplete = AllocateRanks(
+      config, {.target_bpw = 0.55, .residual = Residual::kOff, .overcompleteness = 3}, curves);
+  EXPECT_EQ(overcomplete.layers[1].shape.rank, 3 * 256);
+  EXPECT_LE(overcomplete.body_bpw, 0.55);
 }
 
 TEST(AllocateRanks, RefusesATargetThatPlanRanksRefuses) {

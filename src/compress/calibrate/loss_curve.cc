@@ -22,10 +22,10 @@ double SecondOrderLoss(const at::Tensor& error, const ChannelStatistics& statist
   return 0.5 * at::dot(of_rows, statistics.gradient.to(error.device())).item<double>();
 }
 
-std::vector<int64_t> Ranks(int64_t rank, int64_t largest) {
+std::vector<int64_t> Ranks(const RankRange& range) {
   std::vector<int64_t> ranks;
-  for (const int64_t wanted : {rank / 2, rank, 2 * rank}) {
-    const int64_t possible = std::clamp<int64_t>(wanted, 1, largest);
+  for (const int64_t wanted : {range.middle / 2, range.middle, 2 * range.middle}) {
+    const int64_t possible = std::clamp<int64_t>(wanted, 1, range.largest);
     if (ranks.empty() || possible > ranks.back()) ranks.push_back(possible);
   }
   if (ranks.size() == 1) ranks.insert(ranks.begin(), std::max<int64_t>(1, ranks[0] / 2));
@@ -35,7 +35,7 @@ std::vector<int64_t> Ranks(int64_t rank, int64_t largest) {
 }  // namespace
 
 LossCurve MeasureLossCurve(const TensorView& weight, const ChannelStatistics& statistics,
-                           int64_t rank, uint64_t seed, at::Device device) {
+                           const RankRange& range, uint64_t seed, at::Device device) {
   ExpectFinite(weight);
   const at::NoGradGuard no_grad;
   const at::Tensor matrix = ToTorch(weight).to(device);  // [d_out, d_in]
@@ -45,7 +45,7 @@ LossCurve MeasureLossCurve(const TensorView& weight, const ChannelStatistics& st
                               .seed = MixSeed(seed, weight.name),
                               .importance = ImportanceOf(statistics)};
   LossCurve curve;
-  for (const int64_t at_rank : Ranks(rank, std::min(weight.shape[0], weight.shape[1]))) {
+  for (const int64_t at_rank : Ranks(range)) {
     const PathFactors path = FactorizePath(matrix, at_rank, settings, {});
     curve.ranks.push_back(at_rank);
     curve.losses.push_back(SecondOrderLoss(matrix - Reconstruct({path}).to(device), statistics));

@@ -13,10 +13,15 @@
 
 namespace llmq {
 
-// At half, once and twice `rank` as far as the matrix allows. Deterministic for a seed. Throws
-// Error{kFactorizationFailed} naming weight.name if it is not finite.
+struct RankRange {
+  int64_t middle = 1;
+  int64_t largest = 1;
+};
+
+// At half, once and twice the middle rank, as far as the largest allows. Deterministic for a seed.
+// Throws Error{kFactorizationFailed} naming weight.name if it is not finite.
 LossCurve MeasureLossCurve(const TensorView& weight, const ChannelStatistics& statistics,
-                           int64_t rank, uint64_t seed, at::Device device);
+                           const RankRange& range, uint64_t seed, at::Device device);
 
 }  // namespace llmq
 

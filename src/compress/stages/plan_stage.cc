@@ -59,9 +59,10 @@ std::vector<LossCurve> MeasureCurves(RunContext& run) {
         const auto i = static_cast<size_t>(task);
         const PlannedLayer& planned = run.plan.layers[i];
         const TensorView& weight = run.checkpoint.Get(planned.linear.name + ".weight");
-        curves[i] =
-            MeasureLossCurve(weight, run.statistics[i], MiddleRank(run.plan, planned.linear),
-                             run.options.seed, run.device.device);
+        curves[i] = MeasureLossCurve(weight, run.statistics[i],
+                                     {.middle = MiddleRank(run.plan, planned.linear),
+                                      .largest = LargestRank(planned.linear, run.options.rank)},
+                                     run.options.seed, run.device.device);
         run.checkpoint.Release(weight);
       },
       watcher);
