@@ -20,9 +20,9 @@ enum class KvType { kF32, kF16, kQ8 };
 
 struct RuntimeOptions {
   int threads = 0;  // 0: one per core; no result depends on it
-  // Activations stay float32. Otherwise the inputs of compressed layers are rounded to 8 bits, a
-  // scale for each 256, which is faster. Either way a compressed model's next token does not depend
-  // on the instruction set.
+  // Activations stay float32. Otherwise the inputs of compressed layers and of grouped embeddings
+  // and heads are rounded to 8 bits, a scale for each 256, which is faster. Either way a compressed
+  // model's next token does not depend on the instruction set.
   bool exact = true;
   KvType kv = KvType::kF32;
 };

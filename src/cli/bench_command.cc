@@ -95,7 +95,7 @@ Bench Measure(const BenchOptions& options) {
   return bench;
 }
 
-// Only inputs of compressed matrices are ever rounded.
+// Only inputs of a compressed model are ever rounded.
 const char* Activations(const BenchOptions& options, const Bench& bench) {
   return options.runtime.exact || bench.size.body_bpw == 0 ? "f32" : "int8";
 }

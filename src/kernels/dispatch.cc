@@ -6,11 +6,12 @@ namespace llmq {
 namespace {
 
 constexpr KernelTable kTables[] = {
-    {"scalar", &kExactScalar, &kInt8Scalar, &kFloatsScalar, MatrixProductScalar},
+    {"scalar", &kExactScalar, &kInt8Scalar, &kGroupsScalar, &kFloatsScalar, MatrixProductScalar},
 #ifdef LLMQ_KERNELS_X86
-    {"avx2", &kExactAvx2, &kInt8Avx2, &kFloatsAvx2, MatrixProductAvx2},
-    {"avx512", &kExactAvx512, &kInt8Avx2, &kFloatsAvx512, MatrixProductAvx512},
-    {"avx512vbmi", &kExactAvx512, &kInt8Avx512Vbmi, &kFloatsAvx512, MatrixProductAvx512},
+    {"avx2", &kExactAvx2, &kInt8Avx2, &kGroupsAvx2, &kFloatsAvx2, MatrixProductAvx2},
+    {"avx512", &kExactAvx512, &kInt8Avx2, &kGroupsAvx2, &kFloatsAvx512, MatrixProductAvx512},
+    {"avx512vbmi", &kExactAvx512, &kInt8Avx512Vbmi, &kGroupsAvx512Vbmi, &kFloatsAvx512,
+     MatrixProductAvx512},
 #endif
 };
 

@@ -14,6 +14,10 @@ extern const SignProduct kInt8Scalar;
 extern const SignProduct kInt8Avx2;
 extern const SignProduct kInt8Avx512Vbmi;
 
+extern const GroupKernels kGroupsScalar;
+extern const GroupKernels kGroupsAvx2;
+extern const GroupKernels kGroupsAvx512Vbmi;
+
 extern const FloatKernels kFloatsScalar;
 extern const FloatKernels kFloatsAvx2;
 extern const FloatKernels kFloatsAvx512;

@@ -26,9 +26,9 @@ struct LinearCall {
 // Runs linear layers. Owns scratch memory, so one per sequence; borrows the pool.
 class LinearRunner {
  public:
-  // `exact`: inputs of compressed layers stay float32; otherwise they are rounded to 8 bits. Either
-  // way the result is the same on every instruction set, but for dense and grouped matrices and
-  // more than a few tokens, which are Eigen's.
+  // `exact`: all inputs stay float32; otherwise those of compressed and grouped matrices are
+  // rounded to 8 bits. Either way the result is the same on every instruction set, but for more
+  // than a few tokens at a time with matrices whose inputs stay float32, which are Eigen's.
   LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& pool);
 
   // x [T, d_in] f32 -> y [T, d_out] f32 of every call.
@@ -39,13 +39,16 @@ class LinearRunner {
 
  private:
   void RunFew(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
+  void RunGrouped(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
   void RunMany(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
 
   const KernelTable& kernels_;
+  bool exact_;
   ThreadPool& pool_;
   CompressedLinear compressed_;
   std::vector<CompressedCall> compressed_calls_;
   std::vector<std::vector<float>> tiles_;  // per thread
+  LargeMemory inputs_{0};                  // [T] prepared inputs of grouped matrices
 };
 
 }  // namespace llmq
