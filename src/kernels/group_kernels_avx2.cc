@@ -22,9 +22,7 @@ void CopyFirst(const std::byte* from, int64_t n, std::byte* to) {
   __builtin_memcpy(to, from, static_cast<size_t>(n));
 }
 
-__m256i Load(const void* from) {
-  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
-}
+__m256i Load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 
 // A stream of 6-bit codes, 24 bytes, as bytes in order: 3 bytes are 4 codes, the even ones moved
 // down within 16 bits, the odd ones up.
@@ -40,8 +38,8 @@ __m256i SixBits(const std::byte* stream) {
       _mm256_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1,  //
                        4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15, -1);
   // Of two 16-bit numbers, the first's code is bits 8 to 13, the second's bits 4 to 9.
-  const __m256i even = _mm256_mulhi_epu16(_mm256_shuffle_epi8(bytes, even_bytes),
-                                          _mm256_set1_epi32(0x10000100));
+  const __m256i even =
+      _mm256_mulhi_epu16(_mm256_shuffle_epi8(bytes, even_bytes), _mm256_set1_epi32(0x10000100));
   // Bits 6 to 11, and bits 2 to 7.
   const __m256i odd =
       _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, odd_bytes), _mm256_set1_epi32(0x00400004));
@@ -62,14 +60,13 @@ __m256i RunSums(const std::byte* codes, const GroupStep<bits>& step, int half) {
   }
   const __m256i offsets = Load(step.offsets + kLanes * half);
   if constexpr (bits == 6)
-    return _mm256_add_epi32(
-        offsets, _mm256_madd_epi16(_mm256_maddubs_epi16(SixBits(codes), values), one));
+    return _mm256_add_epi32(offsets,
+                            _mm256_madd_epi16(_mm256_maddubs_epi16(SixBits(codes), values), one));
   const __m256i loaded = Load(codes);
   const __m256i nibble = _mm256_set1_epi8(15);
   const __m256i even = _mm256_maddubs_epi16(_mm256_and_si256(loaded, nibble), values);
-  const __m256i odd =
-      _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(loaded, 4), nibble),
-                           Load(step.values + kStep<bits> / 2 + 32 * half));
+  const __m256i odd = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(loaded, 4), nibble),
+                                           Load(step.values + kStep<bits> / 2 + 32 * half));
   return _mm256_add_epi32(offsets, _mm256_madd_epi16(_mm256_add_epi16(even, odd), one));
 }
 
@@ -125,8 +122,7 @@ float DotRow(const GroupRows& w, const std::byte* row, const GroupInput<bits>& i
       const __m256 runs = _mm256_cvtepi32_ps(
           RunSums<bits>(codes + half * (kBytes / kHalves), input.steps[step], half));
       sums[half] = _mm256_add_ps(
-          sums[half],
-          _mm256_mul_ps(RunScales<bits>(scales + group % kScaleGroups, half), runs));
+          sums[half], _mm256_mul_ps(RunScales<bits>(scales + group % kScaleGroups, half), runs));
     }
   }
   return Reduce(sums);

@@ -1,5 +1,5 @@
-// Grouped rows times inputs in 8 bits with AVX-512 VBMI and VNNI: a step of 64 or 128 columns is one
-// register of codes, its sums of runs one register of integers.
+// Grouped rows times inputs in 8 bits with AVX-512 VBMI and VNNI: a step of 64 or 128 columns is
+// one register of codes, its sums of runs one register of integers.
 //
 // Before: group_kernels_scalar.cc defines them. Compiled with its own flags; everything but the
 // table is in an anonymous namespace and nothing of the standard library is called.
@@ -92,8 +92,7 @@ void DotRows(const GroupRows& w, const std::byte* row, const GroupInput<bits>& i
       for (int i = 0; i < count; ++i) {
         const std::byte* codes = row + i * w.row_bytes + at;
         _mm_prefetch(codes + kRows * w.row_bytes, _MM_HINT_T1);
-        const __m512 runs =
-            _mm512_cvtepi32_ps(RunSums<bits>(codes, bytes, input.steps[step]));
+        const __m512 runs = _mm512_cvtepi32_ps(RunSums<bits>(codes, bytes, input.steps[step]));
         sums[i] = _mm512_add_ps(sums[i], _mm512_mul_ps(RunScales<bits>(scales[i] + g), runs));
       }
     }

@@ -1,7 +1,7 @@
 // THE DEFINITION of products of grouped rows with inputs in 8 bits, and the inputs themselves.
 //
-// Before: runtime/linear has a token's activations. After: versions of other instruction sets, which
-// read the same prepared input and give the same bits.
+// Before: runtime/linear has a token's activations. After: versions of other instruction sets,
+// which read the same prepared input and give the same bits.
 #include "kernels/group_input.h"
 #include "kernels/group_rows.h"
 #include "kernels/int8_block.h"
@@ -36,7 +36,8 @@ void PrepareInput(const float* x, int64_t cols, std::byte* input) {
   for (int64_t begin = 0; begin < cols; begin += kInputBlock) {
     const int64_t n = cols - begin < kInputBlock ? cols - begin : kInputBlock;
     int8_t values[kInputBlock];
-    const float scale = RoundToInt8(n, [&](int64_t j) { return x[begin + j]; }, values);
+    const float scale = RoundToInt8(
+        n, [&](int64_t j) { return x[begin + j]; }, values);
     for (int64_t j = 0; j < n; ++j) {
       GroupStep<bits>& step = steps[(begin + j) / kStep<bits>];
       const int64_t at = (begin + j) % kStep<bits>;
@@ -77,15 +78,11 @@ void Dots(const GroupRows& w, const std::byte* input, int64_t begin, int64_t end
 }  // namespace
 
 int64_t GroupInputBytes(int bits, int64_t cols) noexcept {
-  return bits == 8   ? InputBytes<8>(cols)
-         : bits == 6 ? InputBytes<6>(cols)
-                     : InputBytes<4>(cols);
+  return bits == 8 ? InputBytes<8>(cols) : bits == 6 ? InputBytes<6>(cols) : InputBytes<4>(cols);
 }
 
 void PrepareGroupInput(int bits, const float* x, int64_t cols, std::byte* input) noexcept {
-  const auto prepare = bits == 8   ? PrepareInput<8>
-                       : bits == 6 ? PrepareInput<6>
-                                   : PrepareInput<4>;
+  const auto prepare = bits == 8 ? PrepareInput<8> : bits == 6 ? PrepareInput<6> : PrepareInput<4>;
   prepare(x, cols, input);
 }
 
