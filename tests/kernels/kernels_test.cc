@@ -500,8 +500,8 @@ TEST(Dispatch, GivesWhatItNames) {
 
 TEST(SignTiles, HoldEverySignAndZerosAround) {
   std::mt19937 random(3);
-  for (const int64_t rows : {1, 8, 15, 16, 17, 40}) {
-    for (int64_t cols = 1; cols <= kMaxLength; ++cols) {
+  for (const int64_t rows : {1, 8, 15, 16, 17, 70}) {
+    for (int64_t cols = 1; cols <= 2 * kMaxLength; ++cols) {
       const int64_t row_bytes = (cols + 7) / 8;
       std::vector<uint8_t> bytes(rows * row_bytes);
       for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
