@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -110,9 +111,9 @@ constexpr bool DependsOnLength(RopeScalingKind kind) {
   return kind == RopeScalingKind::kDynamic || kind == RopeScalingKind::kLongRope;
 }
 
-// The seven projections of a block, in the order in which they are computed.
+// The projections of a block, in the order in which they are computed: four of attention, then
+// those of its MLP.
 enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
-inline constexpr int kNumProjections = 7;
 
 // One linear layer that gets compressed: its name without ".weight", for example
 // "model.layers.3.self_attn.q_proj", and where it stands.
@@ -127,6 +128,16 @@ struct LinearSpec {
 
 // All linears of all blocks, in the order layer, projection: the order of work and of the file.
 std::vector<LinearSpec> BlockLinears(const ModelConfig& config);
+
+// Where the linears of one block stand among them: [begin, end).
+struct LinearRange {
+  size_t begin = 0;
+  size_t end = 0;
+  size_t size() const { return end - begin; }
+};
+LinearRange LinearsOfBlock(const ModelConfig& config, int64_t layer);
+// Where a projection stands within its block.
+size_t IndexInBlock(const ModelConfig& config, Projection projection);
 
 // The norms of a block: before attention and before the MLP; with sandwich_norms after each of the
 // two; with qk_norm over heads of queries and of keys.

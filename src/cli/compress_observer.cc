@@ -41,8 +41,9 @@ CommandObserver::CommandObserver(const ModelConfig& config, Progress& progress)
 void CommandObserver::BeginStage(const std::string& stage, int64_t total, int64_t done,
                                  const std::string& unit) {
   // The compressor counts matrices; the contract's bar counts transformer layers.
-  const bool matrices = unit == "layers" && total == config_.num_layers * kNumProjections;
-  const int64_t per_unit = matrices ? kNumProjections : 1;
+  const auto matrices = static_cast<int64_t>(BlockLinears(config_).size());
+  const int64_t per_unit =
+      unit == "layers" && total == matrices ? matrices / config_.num_layers : 1;
   if (done > 0) {
     Info(fmt::format("Completed {}: {}/{}", unit, done / per_unit, total / per_unit));
   }

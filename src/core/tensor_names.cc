@@ -14,7 +14,6 @@ std::vector<LinearSpec> BlockLinears(const ModelConfig& config) {
   const int64_t q = config.num_heads * config.head_dim;
   const int64_t kv = config.num_kv_heads * config.head_dim;
   std::vector<LinearSpec> linears;
-  linears.reserve(static_cast<size_t>(config.num_layers * kNumProjections));
   for (int64_t n = 0; n < config.num_layers; ++n) {
     const auto add = [&](const char* name, Projection projection, int64_t d_out, int64_t d_in,
                          bool has_bias) {
@@ -30,6 +29,16 @@ std::vector<LinearSpec> BlockLinears(const ModelConfig& config) {
     add("mlp.down_proj", Projection::kDown, hidden, mlp, config.mlp_bias);
   }
   return linears;
+}
+
+size_t IndexInBlock(const ModelConfig&, Projection projection) {
+  return static_cast<size_t>(projection);
+}
+
+LinearRange LinearsOfBlock(const ModelConfig& config, int64_t layer) {
+  const size_t size = IndexInBlock(config, Projection::kDown) + 1;
+  const size_t begin = static_cast<size_t>(layer) * size;
+  return {begin, begin + size};
 }
 
 std::string InputNormName(int64_t layer) {

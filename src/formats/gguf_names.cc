@@ -8,7 +8,7 @@ namespace llmq {
 namespace {
 
 // In the order of Projection.
-constexpr std::array<const char*, kNumProjections> kProjectionNames = {
+constexpr std::array<const char*, 7> kProjectionNames = {
     "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
 
 // In the order of BlockNorm.

@@ -53,14 +53,13 @@ class Planner {
     const std::vector<LinearSpec> linears = BlockLinears(config_);
     AddTable(kEmbeddingName, table_bits_.embedding);
     for (int64_t n = 0; n < config_.num_layers; ++n) {
-      for (int p = 0; p < kNumProjections; ++p) {
-        if (p == static_cast<int>(Projection::kQ)) {
-          AddNorms(n, {BlockNorm::kInput, BlockNorm::kQuery, BlockNorm::kKey});
-        }
-        if (p == static_cast<int>(Projection::kGate)) {
+      AddNorms(n, {BlockNorm::kInput, BlockNorm::kQuery, BlockNorm::kKey});
+      const LinearRange range = LinearsOfBlock(config_, n);
+      for (size_t i = range.begin; i < range.end; ++i) {
+        AddLinear(linears[i]);
+        if (linears[i].projection == Projection::kO) {
           AddNorms(n, {BlockNorm::kAfterAttention, BlockNorm::kMlp});
         }
-        AddLinear(linears[static_cast<size_t>(n * kNumProjections + p)]);
       }
       AddNorms(n, {BlockNorm::kAfterMlp});
     }

@@ -106,7 +106,7 @@ std::vector<LayerWeights> UnitNorms(const ModelConfig& config) {
 }
 
 WeightMatrix& Slot(std::vector<LayerWeights>& layers, const LinearSpec& linear) {
-  return layers[linear.layer].projections[static_cast<int>(linear.projection)];
+  return layers[linear.layer][linear.projection];
 }
 
 int64_t CountParameters(const ModelConfig& config) {

@@ -67,9 +67,8 @@ void Transformer::AddUpdate(const std::vector<float>& norm) {
 void Transformer::RunAttention(int64_t layer, int64_t position) {
   const LayerWeights& weights = weights_.layers()[layer];
   Norm(hidden_.data(), weights[BlockNorm::kInput], tokens_, normed_.data());
-  const LinearCall calls[] = {{&weights[Projection::kQ], q_.data()},
-                              {&weights[Projection::kK], k_.data()},
-                              {&weights[Projection::kV], v_.data()}};
+  const LinearCall calls[] = {
+      {&weights.q, q_.data()}, {&weights.k, k_.data()}, {&weights.v, v_.data()}};
   linear_.Run(calls, normed_.data(), tokens_);
   if (config_.qk_norm) {
     Norm(q_.data(), weights[BlockNorm::kQuery], tokens_ * config_.num_heads, q_.data());
@@ -79,14 +78,13 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
   Turn(layer, config_.num_kv_heads, k_.data());
   cache_.Store(layer, position, tokens_, k_.data(), v_.data());
   attention_.Run(cache_, layer, position, tokens_, q_.data(), attended_.data());
-  linear_.Run(weights[Projection::kO], attended_.data(), tokens_, update_.data());
+  linear_.Run(weights.o, attended_.data(), tokens_, update_.data());
   AddUpdate(weights[BlockNorm::kAfterAttention]);
 }
 
 void Transformer::RunMlp(const LayerWeights& weights) {
   Norm(hidden_.data(), weights[BlockNorm::kMlp], tokens_, normed_.data());
-  const LinearCall calls[] = {{&weights[Projection::kGate], gate_.data()},
-                              {&weights[Projection::kUp], up_.data()}};
+  const LinearCall calls[] = {{&weights.mlp.gate, gate_.data()}, {&weights.mlp.up, up_.data()}};
   linear_.Run(calls, normed_.data(), tokens_);
   const bool gelu = config_.activation == Activation::kGeluTanh;
   pool_.ForEach(tokens_ * config_.intermediate_size, kElementwisePiece,
@@ -95,7 +93,7 @@ void Transformer::RunMlp(const LayerWeights& weights) {
                   float* gate = gate_.data() + begin;
                   gelu ? GeluGate(up, end - begin, gate) : floats_.swiglu(up, end - begin, gate);
                 });
-  linear_.Run(weights[Projection::kDown], gate_.data(), tokens_, update_.data());
+  linear_.Run(weights.mlp.down, gate_.data(), tokens_, update_.data());
   AddUpdate(weights[BlockNorm::kAfterMlp]);
 }
 

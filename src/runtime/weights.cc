@@ -42,6 +42,18 @@ std::optional<DType> PlainType(GgmlType type) {
 
 }  // namespace
 
+WeightMatrix& LayerWeights::operator[](Projection projection) {
+  switch (projection) {
+    case Projection::kQ: return q;
+    case Projection::kK: return k;
+    case Projection::kV: return v;
+    case Projection::kO: return o;
+    case Projection::kGate: return mlp.gate;
+    case Projection::kUp: return mlp.up;
+    default: return mlp.down;
+  }
+}
+
 ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : path_(path) {
   if (!std::filesystem::is_regular_file(path)) {
     config_ = checkpoint_.emplace(path).config();
@@ -65,7 +77,7 @@ ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : pat
   for (const LinearSpec& spec : BlockLinears(config_)) {
     WeightMatrix matrix = Matrix(spec.name + ".weight", spec.d_out, spec.d_in);
     if (spec.has_bias) matrix.bias = Vector(spec.name + ".bias", spec.d_out);
-    layers_[spec.layer].projections[static_cast<int>(spec.projection)] = std::move(matrix);
+    layers_[spec.layer][spec.projection] = std::move(matrix);
   }
   if (littlebit_) LayOutCompressed(threads);
 }
@@ -95,7 +107,7 @@ void ModelWeights::LayOutCompressed(int threads) {
     bytes += CompressedBytes(jobs.back().section->littlebit_shape());
   };
   for (const LinearSpec& spec : BlockLinears(config_)) {
-    add(spec.name + ".weight", layers_[spec.layer].projections[static_cast<int>(spec.projection)]);
+    add(spec.name + ".weight", layers_[spec.layer][spec.projection]);
   }
   add(kHeadName, head_);
   LargeMemory& memory = memory_.emplace_back(bytes);

@@ -47,13 +47,16 @@ struct WeightMatrix {
   GroupQuantShape group_shape() const { return {d_out, d_in, group_bits}; }
 };
 
+struct MlpWeights {
+  WeightMatrix gate, up, down;
+};
+
 struct LayerWeights {
   std::vector<float> norms[kNumBlockNorms];  // [hidden], or [head_dim] over heads; empty: none
-  WeightMatrix projections[kNumProjections];
+  WeightMatrix q, k, v, o;
+  MlpWeights mlp;
 
-  const WeightMatrix& operator[](Projection projection) const {
-    return projections[static_cast<int>(projection)];
-  }
+  WeightMatrix& operator[](Projection projection);
   const std::vector<float>& operator[](BlockNorm norm) const {
     return norms[static_cast<int>(norm)];
   }

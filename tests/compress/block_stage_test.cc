@@ -55,7 +55,7 @@ class BlockTrainerTest : public ::testing::Test {
 };
 
 TEST_F(BlockTrainerTest, DenseWeightsLearnToMendTheErrorOfTheirInput) {
-  DenseBlock block(weights_, std::vector<bool>(kNumProjections, false));
+  DenseBlock block(weights_, std::vector<bool>(weights_.matrices.size(), false));
   const double before = Trainer().Loss(block);
   const auto last =
       Trainer().Train(block, {.passes = 10, .batch_sequences = 2, .learning_rate = 5e-3}, Always);
@@ -70,17 +70,17 @@ TEST_F(BlockTrainerTest, FixedMatricesStay) {
     for (at::Tensor& matrix : copy.matrices) matrix = matrix.clone();
     return copy;
   }();
-  std::vector<bool> fixed(kNumProjections, false);
+  std::vector<bool> fixed(weights_.matrices.size(), false);
   fixed[0] = fixed[4] = true;
   DenseBlock block(weights_, fixed);
   (void)Trainer().Train(block, {.batch_sequences = 2, .learning_rate = 1e-2}, Always);
-  for (size_t p = 0; p < kNumProjections; ++p) {
+  for (size_t p = 0; p < weights_.matrices.size(); ++p) {
     EXPECT_EQ(at::equal(weights_.matrices[p], before.matrices[p]), fixed[p]) << p;
   }
 }
 
 TEST_F(BlockTrainerTest, LossIsTheMeanOverSequencesOfTheRelativeSquaredError) {
-  const DenseBlock block(weights_, std::vector<bool>(kNumProjections, false));
+  const DenseBlock block(weights_, std::vector<bool>(weights_.matrices.size(), false));
   double expected = 0;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const at::Tensor y = model_->Block(0, OneBlockFrame(weights_), DenseLinears(weights_.matrices),
@@ -92,7 +92,7 @@ TEST_F(BlockTrainerTest, LossIsTheMeanOverSequencesOfTheRelativeSquaredError) {
 }
 
 TEST_F(BlockTrainerTest, StopsBeforeTheNextStep) {
-  DenseBlock block(weights_, std::vector<bool>(kNumProjections, false));
+  DenseBlock block(weights_, std::vector<bool>(weights_.matrices.size(), false));
   int asked = 0;
   const auto loss = Trainer().Train(block, {.batch_sequences = 2, .learning_rate = 1e-3},
                                     [&] { return ++asked < 3; });
@@ -102,7 +102,7 @@ TEST_F(BlockTrainerTest, StopsBeforeTheNextStep) {
 
 TEST_F(BlockTrainerTest, RefusesALossThatIsNotFinite) {
   inputs_[2].fill_(std::numeric_limits<float>::infinity());
-  DenseBlock block(weights_, std::vector<bool>(kNumProjections, false));
+  DenseBlock block(weights_, std::vector<bool>(weights_.matrices.size(), false));
   EXPECT_THROW((void)Trainer().Train(block, {.learning_rate = 1e-3}, Always), Error);
 }
 

@@ -62,8 +62,9 @@ class Collector {
 
   void Store(const SequenceSums& of_sequences, int64_t layer,
              at::Tensor ChannelStatistics::*member) {
-    for (size_t p = 0; p < kNumProjections; ++p) {
-      statistics_[First(layer) + p].*member = MeanOverTokens(of_sequences, p, tokens_.numel());
+    const LinearRange block = Range(layer);
+    for (size_t i = 0; i < block.size(); ++i) {
+      statistics_[block.begin + i].*member = MeanOverTokens(of_sequences, i, tokens_.numel());
     }
   }
 
@@ -73,7 +74,7 @@ class Collector {
     SequenceSums of_sequences(static_cast<size_t>(sequences_));
     workers_.Run(sequences_, [&](int64_t i) {
       const at::NoGradGuard no_grad;
-      const WatchedLinears linears(block.linears, First(layer));
+      const WatchedLinears linears(block.linears, Range(layer));
       at::Tensor& x = activations_[static_cast<size_t>(i)];
       x = Kept(model_.Block(layer, block.frame, linears, Sequence(activations_, i)));
       for (const at::Tensor& input : linears.inputs()) {
@@ -104,14 +105,14 @@ class Collector {
     const std::vector<at::Tensor>& inputs = block_inputs_.back();
     SequenceSums of_sequences(static_cast<size_t>(sequences_));
     workers_.Run(sequences_, [&](int64_t i) {
-      const WatchedLinears linears(block.linears, First(layer));
+      const WatchedLinears linears(block.linears, Range(layer));
       const at::Tensor x = Sequence(inputs, i).requires_grad_(true);
       const at::Tensor y = model_.Block(layer, block.frame, linears, x);
       std::vector<at::Tensor> wanted = linears.outputs();
       wanted.push_back(x);
       const std::vector<at::Tensor> gradients =
           torch::autograd::grad({y}, wanted, {Sequence(activations_, i)});
-      for (size_t p = 0; p < kNumProjections; ++p) {
+      for (size_t p = 0; p + 1 < gradients.size(); ++p) {
         of_sequences[static_cast<size_t>(i)].push_back(SumOfSquares(Clipped(gradients[p])));
       }
       activations_[static_cast<size_t>(i)] = Kept(gradients.back());
@@ -120,7 +121,7 @@ class Collector {
     block_inputs_.pop_back();
   }
 
-  static size_t First(int64_t layer) { return static_cast<size_t>(layer) * kNumProjections; }
+  LinearRange Range(int64_t layer) const { return LinearsOfBlock(checkpoint_.config(), layer); }
 
   const Checkpoint& checkpoint_;
   const TrainableModel& model_;

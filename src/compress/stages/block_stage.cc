@@ -22,11 +22,10 @@ namespace llmq {
 namespace {
 
 // What is factorized before the rest of the block adapts again: in the order of computation.
-using Group = std::vector<Projection>;
-const std::array<Group, 4> kGroups = {{{Projection::kQ, Projection::kK, Projection::kV},
-                                       {Projection::kO},
-                                       {Projection::kGate, Projection::kUp},
-                                       {Projection::kDown}}};
+constexpr std::array kGroups = {
+    std::pair(Projection::kQ, Projection::kV), std::pair(Projection::kO, Projection::kO),
+    std::pair(Projection::kGate, Projection::kUp), std::pair(Projection::kDown, Projection::kDown)};
+using Group = std::vector<size_t>;  // places in the block
 
 // Measured on models/stories-19m at 0.55 bits per weight (docs/results.md, "Block by block").
 constexpr int64_t kAbsorptionPasses = 1;
@@ -73,7 +72,18 @@ class BlockCompressor {
     model_.emplace(config_, run_.train.sequence_tokens, run_.device.device);
   }
 
-  size_t First() const { return static_cast<size_t>(block_) * kNumProjections; }
+  LinearRange Range() const { return LinearsOfBlock(run_.checkpoint.config(), block_); }
+  size_t First() const { return Range().begin; }
+
+  // Those of the block that lie between two projections in the order of computation.
+  Group GroupOf(const std::pair<Projection, Projection>& ends) const {
+    Group group;
+    for (size_t p = 0; p < Range().size(); ++p) {
+      const Projection projection = linears_[First() + p].projection;
+      if (projection >= ends.first && projection <= ends.second) group.push_back(p);
+    }
+    return group;
+  }
 
   // ---- Activations ----
 
@@ -129,7 +139,7 @@ class BlockCompressor {
     const auto frame = [&](const std::string& name) {
       return run_.frame.at(name).to(run_.device.device);
     };
-    for (size_t i = First(); i < First() + kNumProjections; ++i) {
+    for (size_t i = First(); i < Range().end; ++i) {
       block.matrices.push_back(Dense(run_.layers[i]));
       block.biases.push_back(linears_[i].has_bias ? frame(linears_[i].name + ".bias")
                                                   : at::Tensor());
@@ -146,13 +156,13 @@ class BlockCompressor {
   void Compress(BlockWeights& weights) {
     const Stopwatch watch;
     const BlockTrainer trainer(*model_, inputs_, targets_, run_.device.device, run_.workers);
-    std::vector<bool> fixed(kNumProjections, false);
-    for (const Group& group : kGroups) {
+    std::vector<bool> fixed(Range().size(), false);
+    for (const auto& ends : kGroups) {
+      const Group group = GroupOf(ends);
       if (run_.train.absorption) Absorb(trainer, weights, fixed);
       RefreshStatistics(weights);
       Factorize(weights, group);
-      for (const Projection projection : group) {
-        const auto p = static_cast<size_t>(projection);
+      for (const size_t p : group) {
         weights.matrices[p] = Dense(run_.layers[First() + p]);
         fixed[p] = true;
       }
@@ -194,12 +204,12 @@ class BlockCompressor {
     run_.workers.Run(static_cast<int64_t>(inputs_.size()), [&](int64_t i) {
       const at::NoGradGuard no_grad;
       const auto at = static_cast<size_t>(i);
-      const WatchedLinears linears(dense, 0);
+      const WatchedLinears linears(dense, {0, Range().size()});
       (void)model_->Block(0, frame, linears, inputs_[at].to(run_.device.device, at::kFloat));
       for (const at::Tensor& input : linears.inputs()) sums[at].push_back(SumOfSquares(input));
     });
     const int64_t tokens = static_cast<int64_t>(inputs_.size()) * run_.train.sequence_tokens;
-    for (size_t p = 0; p < kNumProjections; ++p) {
+    for (size_t p = 0; p < Range().size(); ++p) {
       run_.statistics[First() + p].input = MeanOverTokens(sums, p, tokens);
     }
   }
@@ -210,7 +220,7 @@ class BlockCompressor {
     const bool complete = run_.workers.Run(
         static_cast<int64_t>(group.size()),
         [&](int64_t task) {
-          const auto p = static_cast<size_t>(group[static_cast<size_t>(task)]);
+          const size_t p = group[static_cast<size_t>(task)];
           const size_t i = First() + p;
           const LittleBitShape& shape = run_.plan.layers[i].shape;
           const at::Tensor matrix = weights.matrices[p].cpu();
@@ -226,7 +236,7 @@ class BlockCompressor {
 
   void TrainSigns(const BlockTrainer& trainer, const BlockWeights& weights) {
     std::vector<LayerFactors> factors;
-    for (size_t i = First(); i < First() + kNumProjections; ++i) {
+    for (size_t i = First(); i < Range().end; ++i) {
       factors.push_back(std::exchange(run_.layers[i].factors, {}));
     }
     Student student(config_, std::move(factors), OneBlockFrame(weights), run_.device.device);
@@ -236,7 +246,7 @@ class BlockCompressor {
         trainer.Train(block, Training(kSignPasses, kSignRate, kScaleRate), KeepGoing());
     if (!loss) ThrowStopped();
     loss_ = trainer.Loss(block);
-    for (size_t p = 0; p < kNumProjections; ++p) {
+    for (size_t p = 0; p < Range().size(); ++p) {
       run_.layers[First() + p].factors = student.Factors(p);
     }
     for (const auto& [name, shape] : FrameTensors()) {
@@ -246,7 +256,7 @@ class BlockCompressor {
 
   // Of matrices against the original's, which absorption has left.
   void Report(double seconds) {
-    for (size_t i = First(); i < First() + kNumProjections; ++i) {
+    for (size_t i = First(); i < Range().end; ++i) {
       LayerState& layer = run_.layers[i];
       const TensorView& weight = run_.checkpoint.Get(linears_[i].name + ".weight");
       layer.factors.relative_error =
@@ -257,7 +267,7 @@ class BlockCompressor {
         layer.factors.paths.clear();
       }
       run_.report.layers[i].relative_error = layer.factors.relative_error;
-      run_.report.layers[i].milliseconds = seconds * 1e3 / kNumProjections;
+      run_.report.layers[i].milliseconds = seconds * 1e3 / static_cast<double>(Range().size());
       run_.observer.LayerDone(run_.report.layers[i]);
     }
   }
@@ -274,7 +284,7 @@ class BlockCompressor {
   std::vector<std::pair<std::string, int64_t>> FrameTensors() const {
     std::vector<std::pair<std::string, int64_t>> tensors;
     for (const NormSpec& spec : Norms()) tensors.emplace_back(spec.name, spec.size);
-    for (size_t i = First(); i < First() + kNumProjections; ++i) {
+    for (size_t i = First(); i < Range().end; ++i) {
       if (linears_[i].has_bias) tensors.emplace_back(linears_[i].name + ".bias", linears_[i].d_out);
     }
     return tensors;
@@ -286,7 +296,7 @@ class BlockCompressor {
   }
 
   void Save() const {
-    for (size_t i = First(); i < First() + kNumProjections; ++i) {
+    for (size_t i = First(); i < Range().end; ++i) {
       SaveLayer(run_.layers[i], run_.store->LayerPath(static_cast<int64_t>(i)));
     }
     const auto tensors = FrameTensors();  // last: the block is complete when this is there
@@ -309,7 +319,7 @@ class BlockCompressor {
                     tensor.nbytes());
         run_.frame[name] = tensor;
       }
-      for (size_t i = First(); i < First() + kNumProjections; ++i) {
+      for (size_t i = First(); i < Range().end; ++i) {
         run_.layers[i] = LoadLayer(run_.store->LayerPath(static_cast<int64_t>(i)),
                                    run_.plan.layers[i].shape, !run_.trains());
         run_.report.layers[i].from_checkpoint = true;
@@ -318,7 +328,7 @@ class BlockCompressor {
       return true;
     } catch (const Error& error) {
       run_.observer.Warning(fmt::format("{}; compressing this block again", error.message()));
-      for (size_t i = First(); i < First() + kNumProjections; ++i) {
+      for (size_t i = First(); i < Range().end; ++i) {
         run_.layers[i] = {};
         run_.report.layers[i].from_checkpoint = false;
       }

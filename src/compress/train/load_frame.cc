@@ -32,16 +32,16 @@ class Loader {
       if (spec.layer != layer) continue;
       frame_.norms[NormIndex(layer, spec.norm)] = LoadNorm(checkpoint_, spec.name, device_);
     }
-    const auto at = static_cast<size_t>(layer);
-    for (size_t i = at * kNumProjections; i < (at + 1) * kNumProjections; ++i) {
+    const LinearRange block = LinearsOfBlock(checkpoint_.config(), layer);
+    for (size_t i = block.begin; i < block.end; ++i) {
       if (linears_[i].has_bias) frame_.biases[i] = Load(linears_[i].name + ".bias");
     }
   }
 
   void LoadBlock(int64_t layer) {
     LoadNormsAndBiases(layer);
-    const size_t first = static_cast<size_t>(layer) * kNumProjections;
-    for (size_t i = first; i < first + kNumProjections; ++i) {
+    const LinearRange block = LinearsOfBlock(checkpoint_.config(), layer);
+    for (size_t i = block.begin; i < block.end; ++i) {
       weights_[i] = Load(linears_[i].name + ".weight");
     }
   }

@@ -15,19 +15,25 @@ at::Tensor DenseLinears::Apply(size_t index, const at::Tensor& x) const {
 // One layer's linears, by projection, and its norms.
 class TrainableModel::BlockParts {
  public:
-  BlockParts(int64_t layer, const FrameWeights& frame, const LinearSet& linears)
-      : layer_(layer), frame_(frame), linears_(linears) {}
+  BlockParts(const ModelConfig& config, int64_t layer, const FrameWeights& frame,
+             const LinearSet& linears)
+      : config_(config),
+        layer_(layer),
+        first_(LinearsOfBlock(config, layer).begin),
+        frame_(frame),
+        linears_(linears) {}
 
   at::Tensor Apply(Projection projection, const at::Tensor& x) const {
-    const size_t index =
-        static_cast<size_t>(layer_) * kNumProjections + static_cast<size_t>(projection);
+    const size_t index = first_ + IndexInBlock(config_, projection);
     const at::Tensor y = linears_.Apply(index, x);
     return frame_.biases[index].defined() ? y + frame_.biases[index] : y;
   }
   const at::Tensor& norm(BlockNorm norm) const { return frame_.norms[NormIndex(layer_, norm)]; }
 
  private:
+  const ModelConfig& config_;
   int64_t layer_;
+  size_t first_;  // of the block's linears
   const FrameWeights& frame_;
   const LinearSet& linears_;
 };
@@ -121,7 +127,7 @@ at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& to
 
 at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,
                                  const at::Tensor& x) const {
-  const BlockParts block(layer, frame, linears);
+  const BlockParts block(config_, layer, frame, linears);
   const at::Tensor attended = Attention(layer, Norm(x, block.norm(BlockNorm::kInput)), block);
   const at::Tensor mixed = x + Norm(attended, block.norm(BlockNorm::kAfterAttention));
   const at::Tensor made = Mlp(Norm(mixed, block.norm(BlockNorm::kMlp)), block);
