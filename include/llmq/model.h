@@ -15,8 +15,9 @@
 
 namespace llmq {
 
-// How keys and values are kept in memory: 4, 2, or (in groups of 64) 1.03 bytes a number.
-enum class KvType { kF32, kF16, kQ8 };
+// How keys and values are kept in memory: 4, 2, or (in groups of 64) 1.03 bytes a number; or as the
+// latents of their compressed projections, from which every step makes them again.
+enum class KvType { kF32, kF16, kQ8, kLatent };
 
 struct RuntimeOptions {
   int threads = 0;  // 0: one per core; no result depends on it

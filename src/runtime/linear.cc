@@ -41,9 +41,9 @@ LinearRunner::LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& p
 
 void LinearRunner::Run(std::span<const LinearCall> calls, const float* x, int64_t tokens) {
   compressed_calls_.clear();
-  for (const auto& [w, y] : calls) {
+  for (const auto& [w, y, latents] : calls) {
     if (w->form == WeightForm::kLittleBit) {
-      compressed_calls_.push_back({&w->paths, y});
+      compressed_calls_.push_back({&w->paths, y, latents});
     } else if (w->form == WeightForm::kGrouped && !exact_) {
       RunGrouped(*w, x, tokens, y);
     } else if (w->form != WeightForm::kBlocks && tokens <= kFewTokens) {
@@ -53,7 +53,15 @@ void LinearRunner::Run(std::span<const LinearCall> calls, const float* x, int64_
     }
   }
   if (!compressed_calls_.empty()) compressed_.Run(compressed_calls_, x, tokens);
-  for (const auto& [w, y] : calls) AddBias(*w, tokens, y);
+  for (const auto& [w, y, latents] : calls) {
+    if (!latents) AddBias(*w, tokens, y);
+  }
+}
+
+void LinearRunner::Expand(int thread, const WeightMatrix& w, const float* latents, int64_t begin,
+                          int64_t end, float* out) {
+  compressed_.Expand(thread, w.paths, latents, begin, end, out);
+  for (int64_t j = begin; j < end && !w.bias.empty(); ++j) out[j - begin] += w.bias[j];
 }
 
 void LinearRunner::Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {

@@ -21,6 +21,8 @@ namespace llmq {
 struct LinearCall {
   const WeightMatrix* w;
   float* y;  // [T, d_out] f32
+  // y [T, w->latents()] f32 instead: only the first stage of a compressed matrix.
+  bool latents = false;
 };
 
 // Runs linear layers. Owns scratch memory, so one per sequence; borrows the pool.
@@ -34,6 +36,11 @@ class LinearRunner {
   // x [T, d_in] f32 -> y [T, d_out] f32 of every call.
   void Run(std::span<const LinearCall> calls, const float* x, int64_t tokens);
   void Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
+  // The second stage and the bias for outputs [begin, end), begin a multiple of 16. For bodies of
+  // loops over the threads: `thread` is the caller's. latents [w.latents()] f32 of one token, out
+  // [end - begin] f32. Precondition: w is kLittleBit.
+  void Expand(int thread, const WeightMatrix& w, const float* latents, int64_t begin, int64_t end,
+              float* out);
   // out [d_in] f32: one row of an embedding. Precondition: w is not kLittleBit, row < d_out.
   void Row(const WeightMatrix& w, int64_t row, float* out) const;
 

@@ -398,6 +398,9 @@ class BadArguments(ContractTest):
         self.assert_fails([*write, "-p", "x", "--temperature", "-1"], 2, "--temperature")
         self.assert_fails([*write, "-p", "x", "--threads", "-1"], 2, "--threads")
         self.assert_fails([*write, "-p", "x", "--kv", "f8"], 2, "--kv")
+        for command in (["run", settings.models / "stories260k" / "hf-f32", "-p", "x"],
+                        ["bench", settings.models / "stories260k" / "hf-f32", "-n", "1"]):
+            self.assert_fails(["littlebit", *command, "--kv", "latent"], 2, "--kv latent: expected compressed")
         self.assert_fails([*validate, "--activations", "int4"], 2, "--activations")
 
     def test_bench_options(self):
@@ -719,8 +722,10 @@ class Success(ContractTest):
                                           env={"LLM_QUANTIZE_ISA": isa}).stdout
                      for isa in ("", "scalar") for threads in ("1", "3")}
             self.assertEqual(len(texts), 1, texts)
-        for kv in ("f32", "f16", "q8"):
+        for kv in ("f32", "f16", "q8", "latent"):
             self.assert_succeeds([*command, "--kv", kv])
+        latent = self.assert_succeeds([*command, "--exact", "--kv", "latent"]).stdout
+        self.assertEqual(latent, self.assert_succeeds([*command, "--exact"]).stdout)
 
     def test_bench(self):
         path = self.littlebit_file()
