@@ -7,8 +7,8 @@
 namespace llmq {
 namespace {
 
-// Keys and values that are made at a time: heads share what is prepared of a latent, and one layer's
-// may not outgrow the whole cache.
+// Keys and values that are made at a time: heads share what is prepared of a latent, and one
+// layer's may not outgrow the whole cache.
 constexpr int64_t kRebuiltBytes = 8 << 20;
 constexpr int64_t kPositions = 8;  // a piece of work
 

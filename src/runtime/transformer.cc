@@ -33,6 +33,12 @@ Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels
                   finish_keys);
 }
 
+int64_t Transformer::BytesPerToken(const ModelConfig& config) {
+  const int64_t q = config.num_heads * config.head_dim;
+  const int64_t kv = config.num_kv_heads * config.head_dim;
+  return 4 * (3 * config.hidden_size + 2 * q + 2 * kv + 2 * config.intermediate_size);
+}
+
 void Transformer::SetSequenceLength(int64_t tokens) {
   if (DependsOnLength(config_.rope.scaling))
     frequencies_ = ComputeRopeFrequencies(config_.rope, tokens);

@@ -37,6 +37,8 @@ class Transformer {
   void Logits(int64_t count, float* logits);
 
   int64_t capacity() const { return capacity_; }
+  // Memory that Forward takes for each of its tokens, beside the cache.
+  static int64_t BytesPerToken(const ModelConfig& config);
 
  private:
   void RunAttention(int64_t layer, int64_t position);
