@@ -150,10 +150,12 @@ struct KernelTable {
   void (*matrix_product)(const MatrixProduct& product);
 };
 
-// From slow to fast. avx512vbmi is AVX-512 with VBMI and VNNI (Ice Lake, Zen 4 and later).
-enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vbmi };
-inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vbmi};
-const char* IsaName(Isa isa);  // "scalar", "avx2", "avx512", "avx512vbmi"
+// On one machine from slow to fast. avx512vbmi is AVX-512 with VBMI and VNNI (Ice Lake, Zen 4 and
+// later).
+enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vbmi, kNeon };
+inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vbmi,
+                                   Isa::kNeon};
+const char* IsaName(Isa isa);  // "scalar", "avx2", "avx512", "avx512vbmi", "neon"
 
 // Built in and supported by this machine's processor and operating system.
 bool IsaAvailable(Isa isa);
