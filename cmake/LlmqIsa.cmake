@@ -5,6 +5,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(LLMQ_ISAS Scalar Avx2 Avx512)
 else()
   set(LLMQ_ISAS Scalar)
+  # Part of every aarch64, so nothing is compiled more than once.
+  string(REGEX MATCH "^(aarch64|arm64)$" LLMQ_NEON "${CMAKE_SYSTEM_PROCESSOR}")
 endif()
 # Optimised in every build: what is inlined leaves no symbol behind.
 set(LLMQ_FLAGS_Scalar -O3)

@@ -15,14 +15,15 @@
 
 namespace llmq {
 
-// How keys and values are kept in memory: 4, 2, or (in groups of 64) 1.03 bytes a number.
-enum class KvType { kF32, kF16, kQ8 };
+// How keys and values are kept in memory: 4, 2, or (in groups of 64) 1.03 bytes a number; or as the
+// latents of their compressed projections, from which every step makes them again.
+enum class KvType { kF32, kF16, kQ8, kLatent };
 
 struct RuntimeOptions {
   int threads = 0;  // 0: one per core; no result depends on it
-  // Activations stay float32. Otherwise the inputs of compressed layers are rounded to 8 bits, a
-  // scale for each 256, which is faster. Either way a compressed model's next token does not depend
-  // on the instruction set.
+  // Activations stay float32. Otherwise the inputs of compressed layers and of grouped embeddings
+  // and heads are rounded to 8 bits, a scale for each 256, which is faster. Either way a compressed
+  // model's next token does not depend on the instruction set.
   bool exact = true;
   KvType kv = KvType::kF32;
 };

@@ -28,21 +28,27 @@ ModelSize SizeOf(const Model& model);
 std::string KernelsOf(const Model& model);
 int ThreadsOf(const Model& model);
 
+// Of the KV cache that the model was opened with. Throws Error{kInvalidArguments} if the model
+// cannot have it.
+int64_t KvBytesPerToken(const Model& model);
+
 struct SpeedOptions {
   int64_t prompt_tokens = 512;     // read at once; 0: do not measure
   int64_t generated_tokens = 128;  // read one by one; 0: do not measure
+  int64_t depth = 0;               // tokens in the cache before each test
   int repetitions = 5;
 };
 
-// One test: so many tokens, repeated. The tokens are random; each repetition begins with an empty
-// cache.
+// One test: so many tokens, repeated. The tokens are random; each repetition begins with `depth`
+// tokens in the cache.
 struct SpeedResult {
   int64_t prompt_tokens = 0;  // one of the two is 0
   int64_t generated_tokens = 0;
+  int64_t depth = 0;
   std::vector<double> seconds;  // of each repetition
   double cpu_seconds = 0;       // of all threads and repetitions together
 
-  std::string name() const;  // "pp512", "tg128"
+  std::string name() const;  // "pp512", "tg128 @ d2048"
   double average_seconds() const;
   double stddev_seconds() const;
   std::vector<double> rates() const;  // tokens per second, of each repetition

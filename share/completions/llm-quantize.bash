@@ -32,7 +32,7 @@ _llm_quantize() {
     --recipe) COMPREPLY=($(compgen -W "auto littlebit" -- "$current")); return ;;
     --gguf-quant) COMPREPLY=($(compgen -W "F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 Q3_K_L Q3_K_M Q3_K_S Q2_K" -- "$current")); return ;;
     --protocol) COMPREPLY=($(compgen -W "paper llama.cpp" -- "$current")); return ;;
-    --kv) COMPREPLY=($(compgen -W "f32 f16 q8" -- "$current")); return ;;
+    --kv) COMPREPLY=($(compgen -W "f32 f16 q8 latent" -- "$current")); return ;;
     --activations) COMPREPLY=($(compgen -W "f32 int8" -- "$current")); return ;;
     --weights) COMPREPLY=($(compgen -W "littlebit f16" -- "$current")); return ;;
     --shape) COMPREPLY=($(compgen -W "tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b" -- "$current")); return ;;
@@ -61,7 +61,7 @@ _llm_quantize() {
     littlebitvalidate) options+=" --revision --calibration-data --calibration-samples --held-out-data --protocol --coherence-test
         --benchmark --benchmark-data --benchmark-items --activations --kv --threads" ;;
     littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads --exact --kv" ;;
-    littlebitbench) options+=" --shape --bpw --weights -p --n-prompt -n --n-gen -r --repetitions -t --threads --exact --kv" ;;
+    littlebitbench) options+=" --shape --bpw --weights -p --n-prompt -n --n-gen -d --n-depth -r --repetitions -t --threads --exact --kv" ;;
   esac
   if [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))

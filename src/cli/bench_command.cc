@@ -38,6 +38,7 @@ struct Bench {
   ModelSize size;
   std::string kernels;
   int threads = 0;
+  int64_t kv_bytes_per_token = 0;
   double load_seconds = 0;
   std::string begun;  // UTC
   std::vector<SpeedResult> results;
@@ -61,6 +62,7 @@ void CheckValues(const BenchOptions& options) {
     ThrowArgument(fmt::format("-p: expected 0 or more, found {}", speed.prompt_tokens));
   if (speed.generated_tokens < 0)
     ThrowArgument(fmt::format("-n: expected 0 or more, found {}", speed.generated_tokens));
+  if (speed.depth < 0) ThrowArgument(fmt::format("-d: expected 0 or more, found {}", speed.depth));
   if (speed.prompt_tokens + speed.generated_tokens == 0)
     ThrowArgument("-p and -n: expected one of them above 0, found 0");
   if (speed.repetitions < 1 || speed.repetitions > 1000)
@@ -87,6 +89,7 @@ Bench Measure(const BenchOptions& options) {
   bench.size = SizeOf(*model);
   bench.kernels = KernelsOf(*model);
   bench.threads = ThreadsOf(*model);
+  bench.kv_bytes_per_token = KvBytesPerToken(*model);
   bench.type = options.shape.empty() ? model->config().model_type : options.shape;
   bench.type += bench.size.body_bpw > 0 ? fmt::format(" {:.3g} BPW", bench.size.body_bpw)
                 : options.shape.empty() ? ""
@@ -95,7 +98,7 @@ Bench Measure(const BenchOptions& options) {
   return bench;
 }
 
-// Only inputs of compressed matrices are ever rounded.
+// Only inputs of a compressed model are ever rounded.
 const char* Activations(const BenchOptions& options, const Bench& bench) {
   return options.runtime.exact || bench.size.body_bpw == 0 ? "f32" : "int8";
 }
@@ -112,8 +115,10 @@ std::string Table(const BenchOptions& options, const Bench& bench) {
                         bench.threads, result.name(), result.average_rate(), result.stddev_rate());
   }
   const SpeedResult& first = bench.results.front();
-  text += fmt::format("\nPeak memory: {}; loading: {:.2f} s", FormatBytes(PeakMemoryBytes()),
-                      bench.load_seconds);
+  text +=
+      fmt::format("\nPeak memory: {}; keys and values: {} per token; loading: {:.2f} s",
+                  FormatBytes(PeakMemoryBytes()),
+                  FormatBytes(static_cast<uint64_t>(bench.kv_bytes_per_token)), bench.load_seconds);
   if (first.prompt_tokens > 0)
     text += fmt::format("; first token of {}: {:.3f} s", first.name(), first.average_seconds());
   return text + "\n";
@@ -136,7 +141,7 @@ Json ResultJson(const BenchOptions& options, const Bench& bench, const SpeedResu
           {"type_v", KvTypeName(runtime.kv)},
           {"n_prompt", result.prompt_tokens},
           {"n_gen", result.generated_tokens},
-          {"n_depth", 0},
+          {"n_depth", result.depth},
           {"test_time", bench.begun},
           {"avg_ns", static_cast<int64_t>(result.average_seconds() * 1e9)},
           {"stddev_ns", static_cast<int64_t>(result.stddev_seconds() * 1e9)},
@@ -155,6 +160,7 @@ Json ReportJson(const BenchOptions& options, const Bench& bench) {
                {"body_bpw", bench.size.body_bpw},
                {"file_bytes", bench.size.bytes},
                {"peak_memory_bytes", PeakMemoryBytes()},
+               {"kv_bytes_per_token", bench.kv_bytes_per_token},
                {"load_seconds", bench.load_seconds},
                {"first_token_seconds", nullptr},
                {"results", Json::array()}};
@@ -190,6 +196,9 @@ CommandRun SetupBench(CLI::App& app) {
       ->capture_default_str();
   app.add_option("-n,--n-gen", options->speed.generated_tokens,
                  "Tokens to write one by one (0: none)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_option("-d,--n-depth", options->speed.depth, "Tokens in the cache before each test")
       ->type_name("INT")
       ->capture_default_str();
   app.add_option("-r,--repetitions", options->speed.repetitions, "Repetitions of each test")

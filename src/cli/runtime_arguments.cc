@@ -12,7 +12,10 @@ namespace {
 
 template <typename Kv>
 void AddKv(CLI::App& app, const std::string& description, Kv& kv) {
-  const Choices<KvType> types = {{"f32", KvType::kF32}, {"f16", KvType::kF16}, {"q8", KvType::kQ8}};
+  const Choices<KvType> types = {{"f32", KvType::kF32},
+                                 {"f16", KvType::kF16},
+                                 {"q8", KvType::kQ8},
+                                 {"latent", KvType::kLatent}};
   app.add_option("--kv", kv, description)->type_name("TYPE")->transform(OneOf(types));
 }
 
@@ -25,7 +28,8 @@ void AddRuntimeOptions(CLI::App& app, const std::string& threads_name,
       ->capture_default_str();
   app.add_flag("--exact", arguments.exact,
                "Keep activations in float32 (else 8 bits where weights are compressed)");
-  AddKvOption(app, "Keys and values in memory: f32, f16 or q8 [f16; exact: f32]", arguments.kv);
+  AddKvOption(app, "Keys and values in memory: f32, f16, q8 or latent [f16; exact: f32]",
+              arguments.kv);
 }
 
 void AddKvOption(CLI::App& app, const std::string& description, KvType& kv) {
@@ -51,6 +55,7 @@ const char* KvTypeName(KvType type) {
     case KvType::kF32: return "f32";
     case KvType::kF16: return "f16";
     case KvType::kQ8: return "q8";
+    case KvType::kLatent: return "latent";
   }
   return "";
 }

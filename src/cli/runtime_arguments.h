@@ -29,7 +29,7 @@ RuntimeOptions ToRuntimeOptions(const RuntimeArguments& arguments);
 void AddKvOption(CLI::App& app, const std::string& description, KvType& kv);
 void AddKvOption(CLI::App& app, const std::string& description, std::optional<KvType>& kv);
 
-const char* KvTypeName(KvType type);  // "f32", "f16", "q8"
+const char* KvTypeName(KvType type);  // "f32", "f16", "q8", "latent"
 
 }  // namespace llmq
 

@@ -218,7 +218,8 @@ CommandRun SetupValidate(CLI::App& app) {
                  "Of the compressed model: f32, or int8 as run has them [f32]")
       ->type_name("TYPE")
       ->transform(OneOf(activations));
-  AddKvOption(app, "Keys and values of the compressed model: f32, f16 or q8 [f32]", options->kv);
+  AddKvOption(app, "Keys and values of the compressed model: f32, f16, q8 or latent [f32]",
+              options->kv);
   app.add_option("--threads", options->threads, "Threads (0: one per core)")
       ->type_name("INT")
       ->capture_default_str();

@@ -49,6 +49,29 @@ struct SignProduct {
                float* out) noexcept;
 };
 
+// Rows of 8-, 6- or 4-bit codes as llmq/group_quant.h lays them out: codes, then fp16 scales.
+struct GroupRows {
+  const std::byte* bytes;  // [rows, row_bytes]
+  int64_t row_bytes;
+  int64_t cols;
+};
+
+// y[i] = sum_j (code(i, j) d(i, j)) x[j] for i in [begin, end) with inputs that were rounded to 8
+// bits as those of a SignProduct are. Products of codes and rounded inputs are added as integers in
+// runs of 4 columns (4-bit codes: 8); a run's sum times (d times the input's scale) goes to lane
+// run % 16; then lane i takes lane i + 8, i + 4, i + 2, i + 1. y [rows] f32.
+struct GroupKernels {
+  using Dots = void (*)(const GroupRows& w, const std::byte* input, int64_t begin, int64_t end,
+                        float* y) noexcept;
+  Dots dots8;
+  Dots dots6;
+  Dots dots4;
+};
+// The input of all versions, for codes of so many bits (group_input.h). Bytes: a multiple of 64. x
+// [cols] f32; `input` is aligned to 64 bytes.
+int64_t GroupInputBytes(int bits, int64_t cols) noexcept;
+void PrepareGroupInput(int bits, const float* x, int64_t cols, std::byte* input) noexcept;
+
 // Elements of a dense matrix, little endian.
 enum class DenseType { kF32, kF16, kBF16 };
 inline constexpr int kNumDenseTypes = 3;
@@ -117,19 +140,22 @@ struct MatrixProduct {
 };
 
 struct KernelTable {
-  const char* name;          // as IsaName gives it
-  const SignProduct* exact;  // float32 inputs
-  const SignProduct* int8;   // inputs in 8 bits, sums of integers
+  const char* name;            // as IsaName gives it
+  const SignProduct* exact;    // float32 inputs
+  const SignProduct* int8;     // inputs in 8 bits, sums of integers
+  const GroupKernels* groups;  // inputs in 8 bits
   const FloatKernels* floats;
   // The product for many tokens at once (Eigen). The same call gives the same bits on one machine;
   // another number of tokens or outputs may sum in another order.
   void (*matrix_product)(const MatrixProduct& product);
 };
 
-// From slow to fast. avx512vbmi is AVX-512 with VBMI and VNNI (Ice Lake, Zen 4 and later).
-enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vbmi };
-inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vbmi};
-const char* IsaName(Isa isa);  // "scalar", "avx2", "avx512", "avx512vbmi"
+// On one machine from slow to fast. avx512vbmi is AVX-512 with VBMI and VNNI (Ice Lake, Zen 4 and
+// later).
+enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vbmi, kNeon };
+inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vbmi,
+                                   Isa::kNeon};
+const char* IsaName(Isa isa);  // "scalar", "avx2", "avx512", "avx512vbmi", "neon"
 
 // Built in and supported by this machine's processor and operating system.
 bool IsaAvailable(Isa isa);

@@ -10,6 +10,8 @@
 #include <initializer_list>
 
 #include "base/half.h"
+#include "kernels/group_rows.h"
+#include "kernels/int8_block.h"
 #include "kernels/versions.h"
 
 namespace llmq {
@@ -69,21 +71,9 @@ void Int8Prepare(const uint16_t* scale, const float* x, int64_t cols,
   auto* block = reinterpret_cast<Int8Block*>(prepared);
   for (int64_t begin = 0; begin < cols; begin += kInputBlock, ++block) {
     const int64_t n = cols - begin < kInputBlock ? cols - begin : kInputBlock;
-    uint32_t largest = 0;  // of |x|, compared as integers: a NaN is larger than all
-    for (int64_t j = begin; j < begin + n; ++j) {
-      const uint32_t magnitude = std::bit_cast<uint32_t>(Scaled(scale, x, j)) & 0x7fffffffu;
-      largest = magnitude > largest ? magnitude : largest;
-    }
-    const float limit = std::bit_cast<float>(largest);
-    const bool finite = largest < 0x7f800000u;
-    const bool zero = limit < 0x1p-100f;  // nothing, and 127 / limit would overflow
-    const float inverse = finite && !zero ? 127.0f / limit : 0.0f;
-    // What is not finite stays so: the scale becomes infinite times zero.
-    block->scale = zero ? 0.0f : finite ? limit / 127.0f : std::bit_cast<float>(0x7fc00000u);
-    for (int64_t j = 0; j < kInputBlock; ++j) {
-      const float value = j < n && inverse > 0 ? Scaled(scale, x, begin + j) * inverse : 0.0f;
-      block->values[j] = static_cast<int8_t>(std::nearbyintf(value));
-    }
+    const auto scaled = [&](int64_t j) { return Scaled(scale, x, begin + j); };
+    block->scale = RoundToInt8(n, scaled, block->values);
+    std::memset(block->values + n, 0, static_cast<size_t>(kInputBlock - n));
   }
 }
 
@@ -151,22 +141,8 @@ void ToHalf(const float* x, int64_t n, uint16_t* out) noexcept {
 }
 
 template <int bits>
-float Code(const std::byte* row, int64_t j) {
-  if constexpr (bits == 8) return static_cast<float>(static_cast<int8_t>(row[j]));
-  // Code j is bits `bits * j` and up of the row's bytes, the lowest first.
-  const int64_t byte = j * bits / 8;
-  const int shift = static_cast<int>(j * bits % 8);
-  int code = static_cast<int>(row[byte]) >> shift;
-  if (shift + bits > 8) code |= static_cast<int>(row[byte + 1]) << (8 - shift);
-  return static_cast<float>((code & ((1 << bits) - 1)) - (1 << (bits - 1)));
-}
-
-// The scales end the row.
-template <int bits>
 float GroupValue(const std::byte* row, int64_t row_bytes, int64_t cols, int64_t j) {
-  constexpr int64_t kGroup = kGroupValues<bits>;
-  const std::byte* scales = row + row_bytes - 2 * ((cols + kGroup - 1) / kGroup);
-  return Code<bits>(row, j) * Element<DenseType::kF16>(scales, j / kGroup);
+  return static_cast<float>(GroupCode<bits>(row, j)) * GroupScale<bits>(row, row_bytes, cols, j);
 }
 
 template <int bits>

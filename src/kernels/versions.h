@@ -1,4 +1,5 @@
-// All versions of the kernels, for dispatch.cc. Those of x86-64 are built for x86-64 only.
+// All versions of the kernels, for dispatch.cc. Those of x86-64 are built for x86-64 only, those of
+// NEON for aarch64 only.
 #ifndef LLMQ_KERNELS_VERSIONS_H_
 #define LLMQ_KERNELS_VERSIONS_H_
 
@@ -10,9 +11,17 @@ extern const SignProduct kExactScalar;
 extern const SignProduct kExactAvx2;
 extern const SignProduct kExactAvx512;
 
+extern const SignProduct kExactNeon;
+
 extern const SignProduct kInt8Scalar;
 extern const SignProduct kInt8Avx2;
 extern const SignProduct kInt8Avx512Vbmi;
+extern const SignProduct kInt8Neon;
+
+extern const GroupKernels kGroupsScalar;
+extern const GroupKernels kGroupsAvx2;
+extern const GroupKernels kGroupsAvx512Vbmi;
+extern const GroupKernels kGroupsNeon;
 
 extern const FloatKernels kFloatsScalar;
 extern const FloatKernels kFloatsAvx2;

@@ -5,7 +5,9 @@
 #ifndef LLMQ_RUNTIME_ATTENTION_H_
 #define LLMQ_RUNTIME_ATTENTION_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -14,6 +16,19 @@
 #include "runtime/kv_cache.h"
 
 namespace llmq {
+
+// Keys and values of one head, from position `first` on.
+struct HeadRows {
+  KvType type;
+  int64_t row_bytes;
+  int64_t first;
+  const std::byte* keys;    // [positions, row_bytes]
+  const std::byte* values;  // [positions, row_bytes]
+};
+
+struct KvHeads {
+  int64_t begin, end;
+};
 
 class Attention {
  public:
@@ -26,10 +41,14 @@ class Attention {
   // sliding_window.
   void Run(const KvCache& cache, int64_t layer, int64_t position, int64_t tokens, const float* q,
            float* out);
+  // The same for the queries of some heads of keys and values; `rows_of` gives the rows of one.
+  using RowsOf = std::function<HeadRows(int64_t kv_head)>;
+  void Run(const RowsOf& rows_of, KvHeads kv_heads, int64_t layer, int64_t position, int64_t tokens,
+           const float* q, float* out);
 
  private:
-  void RunHead(const KvCache& cache, int64_t layer, int64_t position, int64_t head, const float* q,
-               float* scores, float* out) const;
+  void RunHead(const HeadRows& rows, int64_t layer, int64_t position, const float* q, float* scores,
+               float* out) const;
 
   const ModelConfig& config_;
   const FloatKernels& floats_;

@@ -14,6 +14,12 @@ constexpr int64_t kMaxPieceRows = 1024;
 // Fewer signs than this are added before another thread is awake.
 constexpr int64_t kWorthThreads = 1 << 18;
 
+int64_t RankSum(const std::vector<CompressedPath>& paths) {
+  int64_t sum = 0;
+  for (const CompressedPath& path : paths) sum += path.v.rows;
+  return sum;
+}
+
 }  // namespace
 
 CompressedLinear::CompressedLinear(const SignProduct& product, const FloatKernels& floats,
@@ -44,13 +50,16 @@ void CompressedLinear::RunBatch(std::span<const CompressedCall> calls, const flo
   second_.Clear();
   int64_t latents = 0;  // per token
   for (const CompressedCall& call : calls) {
-    for (const CompressedPath& path : *call.paths) latents += path.v.rows;
+    if (!call.latents) latents += RankSum(*call.paths);
   }
   if (static_cast<int64_t>(latent_.size()) < tokens * latents)
     latent_.resize(static_cast<size_t>(tokens * latents));
   float* latent = latent_.data();
   for (const CompressedCall& call : calls) {
     const SignTiles& u = call.paths->front().u;
+    const int64_t ranks = RankSum(*call.paths);
+    float* to = call.latents ? call.y + first_token * ranks : latent;
+    const int64_t stride = call.latents ? ranks : latents;
     Unit output{.num_inputs = 0,
                 .out = call.y + first_token * u.rows,
                 .out_stride = u.rows,
@@ -61,14 +70,16 @@ void CompressedLinear::RunBatch(std::span<const CompressedCall> calls, const flo
       AddUnit(first_,
               {.inputs = {input},
                .num_inputs = 1,
-               .out = latent,
-               .out_stride = latents,
+               .out = to,
+               .out_stride = stride,
                .rows = path.v.rows},
               product_, tokens);
-      output.inputs[output.num_inputs++] = {path.u, path.l, latent, latents, path.h};
-      latent += path.v.rows;
+      output.inputs[output.num_inputs++] = {path.u, path.l, to, stride, path.h};
+      to += path.v.rows;
     }
+    if (call.latents) continue;
     AddUnit(second_, output, product_, tokens);
+    latent = to;
   }
   RunStage(first_, tokens);
   RunStage(second_, tokens);
@@ -118,10 +129,11 @@ void CompressedLinear::RunStage(const Stage& stage, int64_t tokens) {
       std::byte* own = state.prepared.Reserve(unit.num_inputs * unit.input_bytes);
       if (state.unit != units_before_ + index) Prepare(unit, 0, own);
       state.unit = units_before_ + index;
-      RunPiece(unit, begin, end, 0, own, state.sums.data());
+      RunPiece(unit, begin, end, own, state.sums.data(), unit.out + begin);
     }
     for (int64_t t = 0; tokens > 1 && t < tokens; ++t)
-      RunPiece(unit, begin, end, t, inputs_at(unit, t), state.sums.data());
+      RunPiece(unit, begin, end, inputs_at(unit, t), state.sums.data(),
+               unit.out + t * unit.out_stride + begin);
   };
   pool_.ForEach(stage.pieces, alone ? stage.pieces : 1,
                 [&](int thread, int64_t begin, int64_t end) {
@@ -138,9 +150,8 @@ void CompressedLinear::Prepare(const Unit& unit, int64_t token, std::byte* prepa
   }
 }
 
-void CompressedLinear::RunPiece(const Unit& unit, int64_t begin, int64_t end, int64_t token,
-                                const std::byte* prepared, float* sums) const {
-  float* out = unit.out + token * unit.out_stride + begin;
+void CompressedLinear::RunPiece(const Unit& unit, int64_t begin, int64_t end,
+                                const std::byte* prepared, float* sums, float* out) const {
   for (int64_t i = 0; i < unit.num_inputs; ++i) {
     const Input& input = unit.inputs[i];
     const std::byte* values = prepared + i * unit.input_bytes;
@@ -152,6 +163,23 @@ void CompressedLinear::RunPiece(const Unit& unit, int64_t begin, int64_t end, in
     const auto write = i == 0 ? floats_.scale : floats_.add_scaled;
     write(input.h + begin, sums, end - begin, out);
   }
+}
+
+void CompressedLinear::Expand(int thread, const std::vector<CompressedPath>& paths,
+                              const float* latents, int64_t begin, int64_t end, float* out) {
+  ThreadState& state = threads_[thread];
+  Unit unit{.num_inputs = 0};
+  for (const CompressedPath& path : paths) {
+    unit.inputs[unit.num_inputs++] = {path.u, path.l, latents, 0, path.h};
+    latents += path.v.rows;
+  }
+  unit.input_bytes = product_.prepared_bytes(unit.inputs[0].signs.cols);
+  std::byte* own = state.prepared.Reserve(unit.num_inputs * unit.input_bytes);
+  state.unit = -1;  // no unit of a stage
+  Prepare(unit, 0, own);
+  for (int64_t row = begin; row < end; row += kMaxPieceRows)
+    RunPiece(unit, row, std::min(end, row + kMaxPieceRows), own, state.sums.data(),
+             out + row - begin);
 }
 
 }  // namespace llmq

@@ -23,6 +23,8 @@ namespace llmq {
 struct CompressedCall {
   const std::vector<CompressedPath>* paths;
   float* y;  // [T, d_out] f32
+  // y [T, ranks of all paths] f32 instead: the first stage alone, not yet times l.
+  bool latents = false;
 };
 
 class CompressedLinear {
@@ -32,6 +34,10 @@ class CompressedLinear {
 
   // x [T, d_in] f32, the same for all calls.
   void Run(std::span<const CompressedCall> calls, const float* x, int64_t tokens);
+  // The second stage of one token for outputs [begin, end), begin a multiple of 16, by the thread
+  // of the pool that calls. latents [ranks of all paths] f32, out [end - begin] f32.
+  void Expand(int thread, const std::vector<CompressedPath>& paths, const float* latents,
+              int64_t begin, int64_t end, float* out);
 
  private:
   // A vector that is prepared for the kernels, and the signs it meets.
@@ -79,8 +85,9 @@ class CompressedLinear {
   static void AddUnit(Stage& stage, Unit unit, const SignProduct& product, int64_t tokens);
   void RunStage(const Stage& stage, int64_t tokens);
   void Prepare(const Unit& unit, int64_t token, std::byte* prepared) const;
-  void RunPiece(const Unit& unit, int64_t begin, int64_t end, int64_t token,
-                const std::byte* prepared, float* sums) const;
+  // Rows [begin, end) of one token; sums [end - begin] f32 is scratch, out [end - begin] f32.
+  void RunPiece(const Unit& unit, int64_t begin, int64_t end, const std::byte* prepared,
+                float* sums, float* out) const;
 
   const SignProduct& product_;
   const FloatKernels& floats_;

@@ -20,8 +20,8 @@ const KernelTable& ChooseKernels() {
   if (best != nullptr) return *best;
   throw Error(
       ErrorCode::kInvalidArguments,
-      fmt::format("LLM_QUANTIZE_ISA: expected scalar, avx2, avx512 or avx512vbmi as far as this "
-                  "machine has them, found '{}'",
+      fmt::format("LLM_QUANTIZE_ISA: expected scalar, avx2, avx512, avx512vbmi or neon as far as "
+                  "this machine has them, found '{}'",
                   wanted),
       "Unset it to let the program choose.");
 }

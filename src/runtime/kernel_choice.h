@@ -7,8 +7,8 @@
 namespace llmq {
 
 // The best set of the machine, or the one that the environment variable LLM_QUANTIZE_ISA names
-// (scalar, avx2, avx512, avx512vbmi). Throws Error{kInvalidArguments} if it names none or one that
-// is not available.
+// (scalar, avx2, avx512, avx512vbmi, neon). Throws Error{kInvalidArguments} if it names none or one
+// that is not available.
 const KernelTable& ChooseKernels();
 
 }  // namespace llmq

@@ -19,6 +19,7 @@ int64_t RowBytes(KvType type, int64_t head_dim) {
     case KvType::kF32: return 4 * head_dim;
     case KvType::kF16: return 2 * head_dim;
     case KvType::kQ8: return GroupQuantRowBytes({1, head_dim, 8});
+    case KvType::kLatent: break;
   }
   return 0;
 }
@@ -34,8 +35,11 @@ void StoreGrouped(std::span<const float> row, std::byte* to) {
   }
 }
 
-LargeMemory Allocate(uint64_t bytes_per_token, int64_t capacity) {
-  const auto bytes = CheckedMul(bytes_per_token, static_cast<uint64_t>(capacity));
+}  // namespace
+
+LargeMemory AllocateCache(int64_t bytes_per_token, int64_t capacity) {
+  const auto bytes =
+      CheckedMul(static_cast<uint64_t>(bytes_per_token), static_cast<uint64_t>(capacity));
   try {
     if (bytes) return LargeMemory(*bytes);
   } catch (const Error&) {
@@ -47,7 +51,9 @@ LargeMemory Allocate(uint64_t bytes_per_token, int64_t capacity) {
               "Use a shorter context.");
 }
 
-}  // namespace
+int64_t KvCache::BytesPerToken(const ModelConfig& config, KvType type) {
+  return 2 * config.num_layers * config.num_kv_heads * RowBytes(type, config.head_dim);
+}
 
 KvCache::KvCache(const ModelConfig& config, int64_t capacity, KvType type,
                  const FloatKernels& floats)
@@ -57,8 +63,7 @@ KvCache::KvCache(const ModelConfig& config, int64_t capacity, KvType type,
       head_dim_(config.head_dim),
       capacity_(capacity),
       row_bytes_(RowBytes(type, head_dim_)),
-      memory_(Allocate(static_cast<uint64_t>(2 * config.num_layers * kv_heads_ * row_bytes_),
-                       capacity)) {
+      memory_(AllocateCache(BytesPerToken(config, type), capacity)) {
   values_ = config.num_layers * kv_heads_ * capacity_ * row_bytes_;
 }
 
@@ -80,6 +85,7 @@ void KvCache::StoreRow(const float* row, std::byte* to) const {
     case KvType::kF32: std::memcpy(to, row, static_cast<size_t>(row_bytes_)); return;
     case KvType::kF16: floats_.to_half(row, head_dim_, reinterpret_cast<uint16_t*>(to)); return;
     case KvType::kQ8: StoreGrouped({row, static_cast<size_t>(head_dim_)}, to); return;
+    case KvType::kLatent: return;
   }
 }
 

@@ -14,17 +14,22 @@
 
 namespace llmq {
 
+// Memory for `capacity` tokens. Throws Error{kOutOfMemory} if it cannot be had. The system gives it
+// as it is filled.
+LargeMemory AllocateCache(int64_t bytes_per_token, int64_t capacity);
+
 // Every layer's keys and values for positions [0, capacity). A head's rows lie together.
 class KvCache {
  public:
-  // Throws Error{kOutOfMemory} if the memory cannot be had. The system gives it as it is filled.
+  // Throws as AllocateCache. Precondition: not kLatent.
   KvCache(const ModelConfig& config, int64_t capacity, KvType type, const FloatKernels& floats);
+
+  static int64_t BytesPerToken(const ModelConfig& config, KvType type);  // of all layers
 
   // keys, values [T, kv_heads, head_dim] f32 of positions [position, position + T).
   void Store(int64_t layer, int64_t position, int64_t tokens, const float* keys,
              const float* values);
   KvType type() const { return type_; }
-  int64_t capacity() const { return capacity_; }
   // Of one position and head: head_dim numbers, or a grouped row of 8 bits (llmq/group_quant.h).
   int64_t row_bytes() const { return row_bytes_; }
   // [capacity, row_bytes]

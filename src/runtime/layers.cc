@@ -27,32 +27,35 @@ void AddInPlace(float* x, const float* y, int64_t n) {
 
 void RopeTable::Fill(const RopeFrequencies& frequencies, int64_t first, int64_t tokens) {
   half_ = static_cast<int64_t>(frequencies.inverse.size());
-  cos_.resize(static_cast<size_t>(tokens * half_));
-  sin_.resize(static_cast<size_t>(tokens * half_));
+  const auto size = static_cast<size_t>((first + tokens) * half_);
+  if (cos_.size() < size) {
+    cos_.resize(size);
+    sin_.resize(size);
+  }
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t i = 0; i < half_; ++i) {
       const float angle = static_cast<float>(first + t) * frequencies.inverse[i];
-      cos_[t * half_ + i] = std::cos(angle) * frequencies.attention_factor;
-      sin_[t * half_ + i] = std::sin(angle) * frequencies.attention_factor;
+      cos_[(first + t) * half_ + i] = std::cos(angle) * frequencies.attention_factor;
+      sin_[(first + t) * half_ + i] = std::sin(angle) * frequencies.attention_factor;
     }
   }
 }
 
-void RopeTable::Apply(bool interleaved, int64_t tokens, int64_t heads, int64_t head_dim,
-                      float* x) const {
+void RopeTable::Apply(bool interleaved, int64_t first, int64_t tokens, int64_t heads,
+                      int64_t head_dim, float* x) const {
   const int64_t stride = interleaved ? 2 : 1;        // from one pair to the next
   const int64_t distance = interleaved ? 1 : half_;  // from a pair's first to its second
   for (int64_t t = 0; t < tokens; ++t) {
-    const float* cos = cos_.data() + t * half_;
-    const float* sin = sin_.data() + t * half_;
+    const float* cos = cos_.data() + (first + t) * half_;
+    const float* sin = sin_.data() + (first + t) * half_;
     for (int64_t h = 0; h < heads; ++h, x += head_dim) {
       for (int64_t i = 0; i < half_; ++i) {
-        float& first = x[i * stride];
-        float& second = x[i * stride + distance];
-        const float a = first;
-        const float b = second;
-        first = a * cos[i] - b * sin[i];
-        second = b * cos[i] + a * sin[i];
+        float& low = x[i * stride];
+        float& high = x[i * stride + distance];
+        const float a = low;
+        const float b = high;
+        low = a * cos[i] - b * sin[i];
+        high = b * cos[i] + a * sin[i];
       }
     }
   }

@@ -20,19 +20,21 @@ void SoftCap(double cap, float* x, int64_t n);
 // x[i] += y[i] for n floats.
 void AddInPlace(float* x, const float* y, int64_t n);
 
-// Cosines and sines for some positions.
+// Cosines and sines of all positions so far, each with the frequencies of its time.
 class RopeTable {
  public:
-  // Positions [first, first + tokens).
+  // Positions [first, first + tokens), anew if they were filled before.
   void Fill(const RopeFrequencies& frequencies, int64_t first, int64_t tokens);
-  // Rotates the first values of each head of x [T, heads, head_dim] f32 in place, as many as turn
-  // (dim): pairs (i, i + dim / 2), or (2i, 2i + 1) if `interleaved`.
-  void Apply(bool interleaved, int64_t tokens, int64_t heads, int64_t head_dim, float* x) const;
+  // Rotates the first values of each head of x [T, heads, head_dim] f32 of positions
+  // [first, first + T) in place, as many as turn (dim): pairs (i, i + dim / 2), or (2i, 2i + 1) if
+  // `interleaved`.
+  void Apply(bool interleaved, int64_t first, int64_t tokens, int64_t heads, int64_t head_dim,
+             float* x) const;
 
  private:
   int64_t half_ = 0;
-  std::vector<float> cos_;  // [T, dim / 2]
-  std::vector<float> sin_;  // [T, dim / 2]
+  std::vector<float> cos_;  // [positions, dim / 2]
+  std::vector<float> sin_;  // [positions, dim / 2]
 };
 
 }  // namespace llmq

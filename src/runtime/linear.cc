@@ -33,6 +33,7 @@ int64_t Grain(int64_t multiplications, int64_t outputs) {
 
 LinearRunner::LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& pool)
     : kernels_(kernels),
+      exact_(exact),
       pool_(pool),
       compressed_(exact ? *kernels.exact : *kernels.int8, *kernels.floats, pool) {
   tiles_.resize(static_cast<size_t>(pool.size()));
@@ -40,9 +41,11 @@ LinearRunner::LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& p
 
 void LinearRunner::Run(std::span<const LinearCall> calls, const float* x, int64_t tokens) {
   compressed_calls_.clear();
-  for (const auto& [w, y] : calls) {
+  for (const auto& [w, y, latents] : calls) {
     if (w->form == WeightForm::kLittleBit) {
-      compressed_calls_.push_back({&w->paths, y});
+      compressed_calls_.push_back({&w->paths, y, latents});
+    } else if (w->form == WeightForm::kGrouped && !exact_) {
+      RunGrouped(*w, x, tokens, y);
     } else if (w->form != WeightForm::kBlocks && tokens <= kFewTokens) {
       RunFew(*w, x, tokens, y);
     } else {
@@ -50,7 +53,15 @@ void LinearRunner::Run(std::span<const LinearCall> calls, const float* x, int64_
     }
   }
   if (!compressed_calls_.empty()) compressed_.Run(compressed_calls_, x, tokens);
-  for (const auto& [w, y] : calls) AddBias(*w, tokens, y);
+  for (const auto& [w, y, latents] : calls) {
+    if (!latents) AddBias(*w, tokens, y);
+  }
+}
+
+void LinearRunner::Expand(int thread, const WeightMatrix& w, const float* latents, int64_t begin,
+                          int64_t end, float* out) {
+  compressed_.Expand(thread, w.paths, latents, begin, end, out);
+  for (int64_t j = begin; j < end && !w.bias.empty(); ++j) out[j - begin] += w.bias[j];
 }
 
 void LinearRunner::Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {
@@ -95,6 +106,28 @@ void LinearRunner::RunFew(const WeightMatrix& w, const float* x, int64_t tokens,
     }
   };
   pool_.ForEach(w.d_out, Grain(tokens * w.d_in * w.d_out, w.d_out), body);
+}
+
+// Inputs in 8 bits, which all threads share.
+void LinearRunner::RunGrouped(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {
+  const int64_t input_bytes = GroupInputBytes(w.group_bits, w.d_in);
+  if (static_cast<int64_t>(inputs_.bytes().size()) < tokens * input_bytes)
+    inputs_ = LargeMemory(static_cast<uint64_t>(tokens * input_bytes));
+  std::byte* inputs = inputs_.bytes().data();
+  pool_.ForEach(tokens, kFewTokens, [&](int, int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      PrepareGroupInput(w.group_bits, x + t * w.d_in, w.d_in, inputs + t * input_bytes);
+  });
+  const GroupRows rows{w.bytes.data(), GroupQuantRowBytes(w.group_shape()), w.d_in};
+  const GroupKernels& groups = *kernels_.groups;
+  const auto dots = w.group_bits == 8   ? groups.dots8
+                    : w.group_bits == 6 ? groups.dots6
+                                        : groups.dots4;
+  pool_.ForEach(w.d_out, Grain(tokens * w.d_in * w.d_out, w.d_out),
+                [&](int, int64_t begin, int64_t end) {
+                  for (int64_t t = 0; t < tokens; ++t)  // the rows stay in cache
+                    dots(rows, inputs + t * input_bytes, begin, end, y + t * w.d_out);
+                });
 }
 
 void LinearRunner::RunMany(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {

@@ -14,19 +14,27 @@
 namespace llmq {
 namespace {
 
-constexpr int64_t kChunkTokens = 256;  // bounds the memory of a long prompt
+// A long prompt is read in chunks, whose activations may take so much memory.
+constexpr int64_t kChunkBytes = 12 << 20;
+constexpr int64_t kLeastChunk = 16, kMostChunk = 256;  // tokens
+
+int64_t ChunkTokens(const ModelConfig& config) {
+  return std::clamp(kChunkBytes / Transformer::BytesPerToken(config) / kLeastChunk * kLeastChunk,
+                    kLeastChunk, kMostChunk);
+}
 
 class RuntimeSession final : public Session {
  public:
   RuntimeSession(const RuntimeModel& model, int64_t capacity)
       : config_(model.config()),
+        chunk_tokens_(static_cast<size_t>(ChunkTokens(config_))),
         transformer_(model.weights(), model.kernels(), model.options(), capacity) {}
 
   std::span<const float> Append(std::span<const int32_t> tokens) override {
     Begin(tokens);
     logits_.resize(static_cast<size_t>(config_.vocab_size));
-    for (size_t begin = 0; begin < tokens.size(); begin += kChunkTokens) {
-      RunChunk(tokens.subspan(begin, std::min<size_t>(kChunkTokens, tokens.size() - begin)));
+    for (size_t begin = 0; begin < tokens.size(); begin += chunk_tokens_) {
+      RunChunk(tokens.subspan(begin, std::min(chunk_tokens_, tokens.size() - begin)));
     }
     transformer_.Logits(1, logits_.data());
     return logits_;
@@ -35,9 +43,8 @@ class RuntimeSession final : public Session {
   std::span<const float> AppendAll(std::span<const int32_t> tokens) override {
     Begin(tokens);
     logits_.resize(tokens.size() * static_cast<size_t>(config_.vocab_size));
-    for (size_t begin = 0; begin < tokens.size(); begin += kChunkTokens) {
-      const auto chunk =
-          tokens.subspan(begin, std::min<size_t>(kChunkTokens, tokens.size() - begin));
+    for (size_t begin = 0; begin < tokens.size(); begin += chunk_tokens_) {
+      const auto chunk = tokens.subspan(begin, std::min(chunk_tokens_, tokens.size() - begin));
       RunChunk(chunk);
       transformer_.Logits(static_cast<int64_t>(chunk.size()),
                           logits_.data() + begin * config_.vocab_size);
@@ -82,6 +89,7 @@ class RuntimeSession final : public Session {
   }
 
   const ModelConfig& config_;
+  size_t chunk_tokens_;
   Transformer transformer_;
   int64_t position_ = 0;
   std::vector<float> logits_;  // [1 or T, vocab]

@@ -17,10 +17,26 @@ Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels
       floats_(*kernels.floats),
       pool_(options.threads),
       linear_(kernels, options.exact, pool_),
-      cache_(config_, capacity, options.kv, floats_),
+      capacity_(capacity),
       attention_(config_, kernels, pool_),
       frequencies_(ComputeRopeFrequencies(config_.rope, 0)) {
   if (config_.sliding_rope) sliding_frequencies_ = ComputeRopeFrequencies(*config_.sliding_rope, 0);
+  if (options.kv != KvType::kLatent) {
+    cache_.emplace(config_, capacity, options.kv, floats_);
+    return;
+  }
+  const auto finish_keys = [this](int64_t layer, int64_t position, int64_t heads, float* keys) {
+    if (config_.qk_norm) NormRows(keys, weights_.layers()[layer][BlockNorm::kKey], 0, heads, keys);
+    Turn(layer, position, 1, heads, keys);
+  };
+  latent_.emplace(weights, options.exact, capacity, floats_, linear_, attention_, pool_,
+                  finish_keys);
+}
+
+int64_t Transformer::BytesPerToken(const ModelConfig& config) {
+  const int64_t q = config.num_heads * config.head_dim;
+  const int64_t kv = config.num_kv_heads * config.head_dim;
+  return 4 * (3 * config.hidden_size + 2 * q + 2 * kv + 2 * config.intermediate_size);
 }
 
 void Transformer::SetSequenceLength(int64_t tokens) {
@@ -35,8 +51,10 @@ void Transformer::Forward(std::span<const int32_t> tokens, int64_t position) {
   Resize(update_, tokens_ * config_.hidden_size);
   Resize(q_, tokens_ * config_.num_heads * config_.head_dim);
   Resize(attended_, tokens_ * config_.num_heads * config_.head_dim);
-  Resize(k_, tokens_ * config_.num_kv_heads * config_.head_dim);
-  Resize(v_, tokens_ * config_.num_kv_heads * config_.head_dim);
+  const int64_t kv_size =
+      latent_ ? latent_->most_latents() : config_.num_kv_heads * config_.head_dim;
+  Resize(k_, tokens_ * kv_size);
+  Resize(v_, tokens_ * kv_size);
   Resize(gate_, tokens_ * config_.intermediate_size);
   Resize(up_, tokens_ * config_.intermediate_size);
 
@@ -54,9 +72,10 @@ void Transformer::Forward(std::span<const int32_t> tokens, int64_t position) {
   }
 }
 
-void Transformer::Turn(int64_t layer, int64_t heads, float* x) const {
+void Transformer::Turn(int64_t layer, int64_t position, int64_t tokens, int64_t heads,
+                       float* x) const {
   const RopeTable& table = config_.TurnsBySlidingRope(layer) ? sliding_rope_ : rope_;
-  table.Apply(config_.rope.interleaved, tokens_, heads, config_.head_dim, x);
+  table.Apply(config_.rope.interleaved, position, tokens, heads, config_.head_dim, x);
 }
 
 void Transformer::AddUpdate(const std::vector<float>& norm) {
@@ -67,17 +86,22 @@ void Transformer::AddUpdate(const std::vector<float>& norm) {
 void Transformer::RunAttention(int64_t layer, int64_t position) {
   const LayerWeights& weights = weights_.layers()[layer];
   Norm(hidden_.data(), weights[BlockNorm::kInput], tokens_, normed_.data());
+  const bool latents = latent_.has_value();
   const LinearCall calls[] = {
-      {&weights.q, q_.data()}, {&weights.k, k_.data()}, {&weights.v, v_.data()}};
+      {&weights.q, q_.data()}, {&weights.k, k_.data(), latents}, {&weights.v, v_.data(), latents}};
   linear_.Run(calls, normed_.data(), tokens_);
-  if (config_.qk_norm) {
+  if (config_.qk_norm)
     Norm(q_.data(), weights[BlockNorm::kQuery], tokens_ * config_.num_heads, q_.data());
-    Norm(k_.data(), weights[BlockNorm::kKey], tokens_ * config_.num_kv_heads, k_.data());
+  Turn(layer, position, tokens_, config_.num_heads, q_.data());
+  if (latents) {
+    latent_->Run(layer, position, tokens_, k_.data(), v_.data(), q_.data(), attended_.data());
+  } else {
+    if (config_.qk_norm)
+      Norm(k_.data(), weights[BlockNorm::kKey], tokens_ * config_.num_kv_heads, k_.data());
+    Turn(layer, position, tokens_, config_.num_kv_heads, k_.data());
+    cache_->Store(layer, position, tokens_, k_.data(), v_.data());
+    attention_.Run(*cache_, layer, position, tokens_, q_.data(), attended_.data());
   }
-  Turn(layer, config_.num_heads, q_.data());
-  Turn(layer, config_.num_kv_heads, k_.data());
-  cache_.Store(layer, position, tokens_, k_.data(), v_.data());
-  attention_.Run(cache_, layer, position, tokens_, q_.data(), attended_.data());
   linear_.Run(weights.o, attended_.data(), tokens_, update_.data());
   AddUpdate(weights[BlockNorm::kAfterAttention]);
 }
@@ -98,11 +122,15 @@ void Transformer::RunMlp(const LayerWeights& weights) {
 }
 
 void Transformer::Norm(const float* x, const std::vector<float>& weight, int64_t rows, float* out) {
+  pool_.ForEach(rows, 4,
+                [&](int, int64_t begin, int64_t end) { NormRows(x, weight, begin, end, out); });
+}
+
+void Transformer::NormRows(const float* x, const std::vector<float>& weight, int64_t begin,
+                           int64_t end, float* out) const {
   const auto n = static_cast<int64_t>(weight.size());
-  pool_.ForEach(rows, 4, [&](int, int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t)
-      floats_.rms_norm(x + t * n, weight.data(), config_.rms_norm_eps, n, out + t * n);
-  });
+  for (int64_t t = begin; t < end; ++t)
+    floats_.rms_norm(x + t * n, weight.data(), config_.rms_norm_eps, n, out + t * n);
 }
 
 void Transformer::Logits(int64_t count, float* logits) {

@@ -6,6 +6,7 @@
 #define LLMQ_RUNTIME_TRANSFORMER_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "llmq/model.h"
 #include "runtime/attention.h"
 #include "runtime/kv_cache.h"
+#include "runtime/latent_attention.h"
 #include "runtime/layers.h"
 #include "runtime/linear.h"
 #include "runtime/weights.h"
@@ -34,25 +36,31 @@ class Transformer {
   // logits [count, vocab] f32 of the last `count` tokens given to Forward.
   void Logits(int64_t count, float* logits);
 
-  int64_t capacity() const { return cache_.capacity(); }
+  int64_t capacity() const { return capacity_; }
+  // Memory that Forward takes for each of its tokens, beside the cache.
+  static int64_t BytesPerToken(const ModelConfig& config);
 
  private:
   void RunAttention(int64_t layer, int64_t position);
   void RunMlp(const LayerWeights& layer);
-  // By position: x [T, heads, head_dim] of a layer's queries or keys.
-  void Turn(int64_t layer, int64_t heads, float* x) const;
+  // By position: x [T, heads, head_dim] of a layer's queries or keys from `position` on.
+  void Turn(int64_t layer, int64_t position, int64_t tokens, int64_t heads, float* x) const;
   // What a part of a block makes, normalised if the model does, goes onto the residual stream.
   void AddUpdate(const std::vector<float>& norm);
   // x [rows, n] f32 -> out of the same shape, which may be x.
   void Norm(const float* x, const std::vector<float>& weight, int64_t rows, float* out);
+  void NormRows(const float* x, const std::vector<float>& weight, int64_t begin, int64_t end,
+                float* out) const;
 
   const ModelWeights& weights_;
   const ModelConfig& config_;
   const FloatKernels& floats_;
   ThreadPool pool_;
   LinearRunner linear_;
-  KvCache cache_;
+  int64_t capacity_;
+  std::optional<KvCache> cache_;  // or latent_
   Attention attention_;
+  std::optional<LatentAttention> latent_;
   RopeFrequencies frequencies_;
   RopeTable rope_;
   RopeFrequencies sliding_frequencies_;
@@ -62,8 +70,8 @@ class Transformer {
   std::vector<float> hidden_;    // [T, hidden], the residual stream
   std::vector<float> normed_;    // [T, hidden]
   std::vector<float> q_;         // [T, heads, head_dim]
-  std::vector<float> k_;         // [T, kv_heads, head_dim]
-  std::vector<float> v_;         // [T, kv_heads, head_dim]
+  std::vector<float> k_;         // [T, kv_heads, head_dim], or latents [T, r]
+  std::vector<float> v_;         // [T, kv_heads, head_dim], or latents [T, r]
   std::vector<float> attended_;  // [T, heads, head_dim]
   std::vector<float> gate_;      // [T, intermediate]
   std::vector<float> up_;        // [T, intermediate]

@@ -45,6 +45,12 @@ struct WeightMatrix {
   std::vector<float> bias;                 // [d_out], or empty
 
   GroupQuantShape group_shape() const { return {d_out, d_in, group_bits}; }
+  // Numbers between the two stages of kLittleBit: the ranks of all paths.
+  int64_t latents() const {
+    int64_t sum = 0;
+    for (const CompressedPath& path : paths) sum += path.v.rows;
+    return sum;
+  }
 };
 
 struct MlpWeights {

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import pathlib
+import platform
 import resource
 import shutil
 import signal
@@ -398,6 +399,9 @@ class BadArguments(ContractTest):
         self.assert_fails([*write, "-p", "x", "--temperature", "-1"], 2, "--temperature")
         self.assert_fails([*write, "-p", "x", "--threads", "-1"], 2, "--threads")
         self.assert_fails([*write, "-p", "x", "--kv", "f8"], 2, "--kv")
+        for command in (["run", settings.models / "stories260k" / "hf-f32", "-p", "x"],
+                        ["bench", settings.models / "stories260k" / "hf-f32", "-n", "1"]):
+            self.assert_fails(["littlebit", *command, "--kv", "latent"], 2, "--kv latent: expected compressed")
         self.assert_fails([*validate, "--activations", "int4"], 2, "--activations")
 
     def test_bench_options(self):
@@ -415,13 +419,15 @@ class BadArguments(ContractTest):
         self.assert_fails([*random, "-n", "-1"], 2, "-n")
         self.assert_fails([*random, "-p", "0", "-n", "0"], 2, "-p")
         self.assert_fails([*random, "-r", "0"], 2, "-r")
+        self.assert_fails([*random, "-d", "-1"], 2, "-d")
         self.assert_fails([*random, "-t", "5000"], 2, "--threads")
         self.assert_fails([*random, "--weights", "int2"], 2, "--weights")
 
     def test_instruction_set(self):
         model = settings.models / "stories260k/hf-f32"
         for command in (["run", model, "-p", "x"], ["bench", model]):
-            self.assert_fails(["littlebit", *command], 2, "LLM_QUANTIZE_ISA", env={"LLM_QUANTIZE_ISA": "abacus"})
+            for isa in ("abacus", "avx2" if platform.machine() == "aarch64" else "neon"):  # unknown, and another machine's
+                self.assert_fails(["littlebit", *command], 2, "LLM_QUANTIZE_ISA", env={"LLM_QUANTIZE_ISA": isa})
 
     def test_tokenize_options(self):
         model = settings.models / "stories260k/hf-f32"
@@ -719,8 +725,21 @@ class Success(ContractTest):
                                           env={"LLM_QUANTIZE_ISA": isa}).stdout
                      for isa in ("", "scalar") for threads in ("1", "3")}
             self.assertEqual(len(texts), 1, texts)
-        for kv in ("f32", "f16", "q8"):
+        for kv in ("f32", "f16", "q8", "latent"):
             self.assert_succeeds([*command, "--kv", kv])
+        latent = self.assert_succeeds([*command, "--exact", "--kv", "latent"]).stdout
+        self.assertEqual(latent, self.assert_succeeds([*command, "--exact"]).stdout)
+
+    def test_running_takes_the_file_the_cache_and_little_more(self):
+        if b"__asan_init" in settings.tool.read_bytes():
+            self.skipTest("sanitizers have memory of their own")
+        path = self.littlebit_file("0.3", "stories-19m")
+        for shape, options in (([path], []), ([path], ["--exact", "--kv", "latent"]), ([path], ["-t", "8"]),
+                               (["--shape", "llama-3.2-1b", "--bpw", "0.1"], [])):
+            report = json.loads(self.assert_succeeds(
+                ["--format", "json", "littlebit", "bench", *shape, *options, "-p", "200", "-n", "2", "-r", "1"]).stdout)
+            most = report["file_bytes"] + 200 * report["kv_bytes_per_token"] + (32 << 20)
+            self.assertLessEqual(report["peak_memory_bytes"], most, (shape, options))
 
     def test_bench(self):
         path = self.littlebit_file()
@@ -728,9 +747,11 @@ class Success(ContractTest):
         text = self.assert_succeeds(command).stdout
         for part in ("| pp20 |", "| tg4 |", "±", "BPW", "Peak memory", "first token of pp20"):
             self.assertIn(part, text)
+        self.assertIn("| tg4 @ d30 |", self.assert_succeeds([*command, "-d", "30"]).stdout)
         report = json.loads(self.assert_succeeds(["--format", "json", *command, "--exact"]).stdout)
         self.assert_schema(report, {"status": str, "kernels": str, "activations": str, "body_bpw": NUMBER,
-                                    "file_bytes": int, "peak_memory_bytes": int, "load_seconds": NUMBER,
+                                    "file_bytes": int, "peak_memory_bytes": int, "kv_bytes_per_token": int,
+                                    "load_seconds": NUMBER,
                                     "first_token_seconds": NUMBER, "results": list})
         self.assertEqual(report["activations"], "f32")
         self.assertEqual(report["file_bytes"], path.stat().st_size)

@@ -40,6 +40,47 @@ struct AlignedBytes {
   std::unique_ptr<std::byte, void (*)(void*)> data;
 };
 
+// Rows of random codes as llmq/group_quant.h lays them out, and what is wanted of them.
+struct Grouped {
+  int bits;
+  int64_t rows, cols;
+  int64_t group = bits == 4 ? 32 : 64;
+  int64_t groups = (cols + group - 1) / group;
+  int64_t code_bytes = ((bits * cols + 7) / 8 + 1) / 2 * 2;
+  int64_t row_bytes = code_bytes + 2 * groups;
+  std::vector<uint8_t> bytes{};
+
+  GroupRows view() const {
+    return {reinterpret_cast<const std::byte*>(bytes.data()), row_bytes, cols};
+  }
+  int Code(int64_t i, int64_t j) const {  // bit by bit
+    int code = 0;
+    for (int b = 0; b < bits; ++b) {
+      const int64_t bit = bits * j + b;
+      code |= (bytes[i * row_bytes + bit / 8] >> (bit % 8) & 1) << b;
+    }
+    return bits == 8 ? static_cast<int8_t>(code) : code - (1 << (bits - 1));
+  }
+  void SetScale(int64_t i, int64_t g, uint16_t half) {
+    std::memcpy(bytes.data() + i * row_bytes + code_bytes + 2 * g, &half, 2);
+  }
+  float Scale(int64_t i, int64_t j) const {
+    uint16_t half;
+    std::memcpy(&half, bytes.data() + i * row_bytes + code_bytes + j / group * 2, 2);
+    return HalfToFloat(half);
+  }
+  // Of row i: the product, and the sum of magnitudes that its rounding depends on.
+  std::pair<double, double> Product(int64_t i, const std::vector<double>& x) const {
+    double sum = 0, magnitude = 0;
+    for (int64_t j = 0; j < cols; ++j) {
+      const double product = static_cast<double>(Scale(i, j)) * Code(i, j) * x[j];
+      sum += product;
+      magnitude += std::fabs(product);
+    }
+    return {sum, magnitude};
+  }
+};
+
 class KernelsTest : public testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
@@ -65,6 +106,13 @@ class KernelsTest : public testing::TestWithParam<Isa> {
     std::vector<uint8_t> bytes(n);
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random_());
     return bytes;
+  }
+  Grouped RandomGrouped(int bits, int64_t rows, int64_t cols) {
+    Grouped w{.bits = bits, .rows = rows, .cols = cols};
+    w.bytes = Bytes(rows * w.row_bytes);
+    for (int64_t g = 0; g < rows * w.groups; ++g)
+      w.SetScale(g / w.groups, g % w.groups, Halves(1)[0]);
+    return w;
   }
   std::vector<uint32_t> Tiles(int64_t rows, int64_t cols) {
     const auto bytes = Bytes(rows * ((cols + 7) / 8));
@@ -212,47 +260,97 @@ TEST_P(KernelsTest, ToHalfIsExact) {
 }
 
 TEST_P(KernelsTest, GroupDotAtEveryWidth) {
-  constexpr int64_t kRows = 3;
   const auto dot = [](const KernelTable& table, int bits) {
     return bits == 8   ? table.floats->group_dot8
            : bits == 6 ? table.floats->group_dot6
                        : table.floats->group_dot4;
   };
   for (const int bits : {8, 6, 4}) {
-    const int64_t group = bits == 4 ? 32 : 64;
     for (int64_t cols = 1; cols <= kMaxLength; ++cols) {
-      const int64_t groups = (cols + group - 1) / group;
-      const int64_t code_bytes = ((bits * cols + 7) / 8 + 1) / 2 * 2;
-      const int64_t row_bytes = code_bytes + 2 * groups;
-      auto bytes = Bytes(kRows * row_bytes);
-      for (int64_t i = 0; i < kRows; ++i) {
-        const auto scales = Halves(groups);
-        std::memcpy(bytes.data() + i * row_bytes + code_bytes, scales.data(), 2 * groups);
-      }
-      const auto* w = reinterpret_cast<const std::byte*>(bytes.data());
+      const Grouped w = RandomGrouped(bits, 3, cols);
       const auto x = Floats(cols);
-      std::vector<float> expected(kRows), found(kRows);
-      dot(law(), bits)(w, row_bytes, cols, x.data(), 0, kRows, expected.data());
-      dot(kernels(), bits)(w, row_bytes, cols, x.data(), 0, kRows, found.data());
+      std::vector<float> expected(w.rows), found(w.rows);
+      const auto [bytes, row_bytes, unused] = w.view();
+      dot(law(), bits)(bytes, row_bytes, cols, x.data(), 0, w.rows, expected.data());
+      dot(kernels(), bits)(bytes, row_bytes, cols, x.data(), 0, w.rows, found.data());
       ASSERT_EQ(found, expected) << bits << " " << cols;
-      for (int64_t i = 0; i < kRows; ++i) {
-        double magnitude = 0, exact = 0;
-        for (int64_t j = 0; j < cols; ++j) {
-          uint16_t half;
-          std::memcpy(&half, bytes.data() + i * row_bytes + code_bytes + j / group * 2, 2);
-          int code = 0;  // bit by bit
-          for (int b = 0; b < bits; ++b) {
-            const int64_t bit = bits * j + b;
-            code |= (bytes[i * row_bytes + bit / 8] >> (bit % 8) & 1) << b;
-          }
-          code = bits == 8 ? static_cast<int8_t>(code) : code - (1 << (bits - 1));
-          const double product = static_cast<double>(HalfToFloat(half)) * code * x[j];
-          exact += product;
-          magnitude += std::fabs(product);
-        }
+      for (int64_t i = 0; i < w.rows; ++i) {
+        const auto [exact, magnitude] = w.Product(i, std::vector<double>(x.begin(), x.end()));
         ASSERT_NEAR(expected[i], exact, Tolerance(cols + 1, magnitude)) << bits << " " << cols;
       }
     }
+  }
+}
+
+// What is left of x in 8 bits: a scale for each 256.
+std::vector<double> Rounded(const std::vector<float>& x) {
+  std::vector<double> rounded(x.begin(), x.end());
+  for (size_t begin = 0; begin < x.size(); begin += 256) {
+    const size_t end = std::min(begin + 256, x.size());
+    float largest = 0;
+    for (size_t j = begin; j < end; ++j) largest = std::max(largest, std::fabs(x[j]));
+    for (size_t j = begin; j < end; ++j)
+      rounded[j] = std::nearbyint(x[j] * (127 / largest)) * (static_cast<double>(largest) / 127);
+  }
+  return rounded;
+}
+
+std::vector<float> Int8Dots(const KernelTable& table, const Grouped& w, const std::vector<float>& x,
+                            int64_t begin = 0) {
+  const GroupKernels& kernels = *table.groups;
+  const auto dots = w.bits == 8 ? kernels.dots8 : w.bits == 6 ? kernels.dots6 : kernels.dots4;
+  const AlignedBytes input(GroupInputBytes(w.bits, w.cols));
+  PrepareGroupInput(w.bits, x.data(), w.cols, input.data.get());
+  std::vector<float> y(w.rows, -77.0f);
+  dots(w.view(), input.data.get(), begin, w.rows, y.data());
+  return y;
+}
+
+TEST_P(KernelsTest, Int8GroupDotAtEveryWidth) {
+  for (const int bits : {8, 6, 4}) {
+    for (int64_t cols = 1; cols <= 4 * kMaxLength; ++cols) {
+      const Grouped w = RandomGrouped(bits, cols % 9 + 1, cols);
+      const auto x = Floats(cols);
+      const auto expected = Int8Dots(law(), w, x);
+      ASSERT_EQ(Int8Dots(kernels(), w, x), expected) << bits << " " << cols;
+      const auto rounded = Rounded(x);
+      for (int64_t i = 0; i < w.rows; ++i) {
+        const auto [exact, magnitude] = w.Product(i, rounded);
+        ASSERT_NEAR(expected[i], exact, Tolerance(cols + 3, magnitude)) << bits << " " << cols;
+      }
+      const auto part = Int8Dots(kernels(), w, x, w.rows / 2);  // another split, the same bits
+      for (int64_t i = 0; i < w.rows; ++i)
+        ASSERT_EQ(part[i], i < w.rows / 2 ? -77.0f : expected[i]) << bits << " " << cols;
+    }
+  }
+}
+
+TEST_P(KernelsTest, Int8GroupDotOfExtremes) {
+  const float kInfinity = std::numeric_limits<float>::infinity();
+  const uint16_t kInfiniteHalf = 0x7c00;
+  for (const int bits : {8, 6, 4}) {
+    for (const uint8_t byte : {0x00, 0x80, 0xff}) {  // every code at an end
+      Grouped w = RandomGrouped(bits, 5, 300);
+      std::fill(w.bytes.begin(), w.bytes.end(), bits == 4 && byte == 0x80 ? 0x88 : byte);
+      for (int64_t g = 0; g < w.groups * w.rows; ++g)
+        w.SetScale(g / w.groups, g % w.groups, FloatToHalf(0.5f));
+      for (const float value : {1.0f, -1.0f, 1e-42f, 3e38f, kInfinity, -kInfinity, NAN}) {
+        std::vector<float> x(w.cols, value);
+        const auto expected = Int8Dots(law(), w, x);
+        ASSERT_EQ(Patterns(Int8Dots(kernels(), w, x)), Patterns(expected)) << bits << value;
+        const double code = w.Code(0, 0), cols = static_cast<double>(w.cols);
+        if (std::fabs(value) == 1.0f && (bits != 6 || byte != 0x80)) {  // where all codes are one
+          ASSERT_NEAR(expected[0], 0.5 * code * cols * value, 1e-5 * std::fabs(code) * cols);
+        }
+        if (!std::isfinite(value)) {
+          ASSERT_TRUE(std::isnan(expected[0]));
+        }
+      }
+    }
+    Grouped w = RandomGrouped(bits, 5, 300);  // a scale that is no number
+    w.SetScale(3, w.groups - 1, kInfiniteHalf);
+    const auto x = Floats(w.cols);
+    ASSERT_EQ(Patterns(Int8Dots(kernels(), w, x)), Patterns(Int8Dots(law(), w, x))) << bits;
   }
 }
 
@@ -402,8 +500,8 @@ TEST(Dispatch, GivesWhatItNames) {
 
 TEST(SignTiles, HoldEverySignAndZerosAround) {
   std::mt19937 random(3);
-  for (const int64_t rows : {1, 8, 15, 16, 17, 40}) {
-    for (int64_t cols = 1; cols <= kMaxLength; ++cols) {
+  for (const int64_t rows : {1, 8, 15, 16, 17, 70}) {
+    for (int64_t cols = 1; cols <= 2 * kMaxLength; ++cols) {
       const int64_t row_bytes = (cols + 7) / 8;
       std::vector<uint8_t> bytes(rows * row_bytes);
       for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());

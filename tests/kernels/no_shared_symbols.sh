@@ -1,10 +1,10 @@
 #!/bin/sh
-# no_shared_symbols.sh ISA ARCHIVE OBJECT...: fails if the object files of an instruction set, or its sign kernels in
-# the archive, define a weak function that does not carry the set's name. Symbols that cannot be read fail too.
+# no_shared_symbols.sh ISA ARCHIVE OBJECT...: fails if the object files of an instruction set, or its sign and group
+# kernels in the archive, define a weak function that does not carry the set's name. Symbols that cannot be read fail too.
 set -eu
 isa=$1 archive=$2
 shift 2
-member=sign_kernels_$(echo "$isa" | tr '[:upper:]' '[:lower:]')
+member=[a-z]*_kernels_$(echo "$isa" | tr '[:upper:]' '[:lower:]')
 
 of_objects=$(nm -C --defined-only "$@")
 of_archive=$(nm -C --defined-only "$archive")

@@ -89,9 +89,11 @@ INSTANTIATE_TEST_SUITE_P(EveryIsa, CompressedModelTest,
                                   std::to_string(std::get<2>(parameter.param)) + "bits";
                          });
 
-// Everything a compressed model computes with its own kernels: tokens one by one, so that no dense
-// product is Eigen's.
-TEST(CompressedModel, SameBitsOnEveryInstructionSet) {
+// Everything a compressed model computes with its own kernels: with float32 inputs tokens one by
+// one, so that no product is Eigen's; with 8-bit inputs however many at a time.
+class CompressedModelBits : public ::testing::TestWithParam<int> {};  // of embedding and head
+
+TEST_P(CompressedModelBits, AreTheSameOnEveryInstructionSet) {
   const testing::TemporaryDirectory directory;
   testing::TinyCheckpointOptions options;
   options.hidden_size = 328;  // two blocks of inputs, the second a part
@@ -101,7 +103,7 @@ TEST(CompressedModel, SameBitsOnEveryInstructionSet) {
   options.tokenizer_from = std::filesystem::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32";
   testing::WriteTinyCheckpoint(directory / "source", options);
   const CompressedPair pair = testing::WriteCompressedPair(directory / "source", directory.path(),
-                                                           /*rank=*/77, /*paths=*/2, 6);
+                                                           /*rank=*/77, /*paths=*/2, GetParam());
   std::vector<int32_t> tokens(12);
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>((i * 89 + 3) % 512);
   std::vector<std::vector<float>> by_arithmetic;
@@ -117,6 +119,9 @@ TEST(CompressedModel, SameBitsOnEveryInstructionSet) {
           const auto logits = LogitsInPieces(*model, tokens, 1);
           if (expected.empty()) expected = logits;
           ASSERT_EQ(logits, expected) << IsaName(isa) << " " << exact;
+          if (exact) continue;
+          for (const size_t piece : {3, 12})
+            ASSERT_EQ(LogitsInPieces(*model, tokens, piece), expected) << IsaName(isa);
         }
         unsetenv("LLM_QUANTIZE_ISA");
       }
@@ -133,6 +138,7 @@ TEST(CompressedModel, SameBitsOnEveryInstructionSet) {
     for (size_t j = 0; j < i; ++j) EXPECT_NE(by_arithmetic[i], by_arithmetic[j]) << i << j;
   }
 }
+INSTANTIATE_TEST_SUITE_P(EveryTable, CompressedModelBits, ::testing::Values(8, 6, 4));
 
 // Batches of tokens go through the kernels together, and give what each gives alone.
 TEST(CompressedModel, PiecesOfTokensChangeNothingInHiddenLayers) {
