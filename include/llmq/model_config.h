@@ -18,7 +18,7 @@ enum class RopeScalingKind { kNone, kLinear, kDynamic, kLlama3, kYarn, kLongRope
 
 // Rotary position embedding.
 struct RopeConfig {
-  int64_t dim = 0;  // of a head's values the first so many turn
+  int64_t dim = 0;  // of a head's values the first so many turn; 0: none
   double theta = 10000.0;
   RopeScalingKind scaling = RopeScalingKind::kNone;
   double factor = 1.0;
@@ -37,13 +37,18 @@ struct RopeConfig {
   std::vector<float> frequency_factors;  // GGUF: [dim/2] divisors of the frequencies, or empty
 };
 
-// Of the gate, before it multiplies: x sigmoid(x), or GELU by its tanh approximation.
-enum class Activation { kSilu, kGeluTanh };
+// Of the gate, before it multiplies, or of an MLP without one: x sigmoid(x), GELU by its tanh
+// approximation, GELU, max(x, 0).
+enum class Activation { kSilu, kGeluTanh, kGelu, kRelu };
+
+// x / sqrt(mean(x^2) + eps) * weight, or LayerNorm: that of x - mean(x), and a bias.
+enum class NormKind { kRms, kLayer };
 
 struct ModelConfig {
   std::string architecture;       // "LlamaForCausalLM"
   std::string model_type;         // "llama"
   std::string gguf_architecture;  // llama.cpp's name of the family: "llama"
+  bool in_llama_cpp = true;       // it knows the family
   std::string torch_dtype;        // as written in config.json; may be empty
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -53,17 +58,23 @@ struct ModelConfig {
   int64_t head_dim = 0;
   int64_t vocab_size = 0;
   int64_t max_position = 0;  // context length the model was trained for
+  // A table with a row for each position, added to the embedding: no text can be longer. Position
+  // 0 is row `position_offset`.
+  bool learned_positions = false;
+  int64_t position_offset = 0;
   // Attention sees so many positions, itself included; 0: all of them. Layers of which
   // full_attention says so see all in any case; empty: none of them.
   int64_t sliding_window = 0;
   std::vector<bool> full_attention;
-  double rms_norm_eps = 1e-5;
+  NormKind norm_kind = NormKind::kRms;
+  double norm_eps = 1e-5;
   double norm_offset = 0;  // what a norm multiplies with is this plus the weight in the checkpoint
   bool qk_norm = false;    // every head of queries and keys is normalised before it turns
   bool sandwich_norms = false;  // what attention and MLP add is normalised too
   Activation activation = Activation::kSilu;
-  double embedding_scale = 1;    // of an embedding's row on the way into the first block
-  double attention_scale = 0;    // of q . k; 0: 1 / sqrt(head_dim)
+  bool gated_mlp = true;       // down(activation(gate(x)) up(x)), otherwise down(activation(up(x)))
+  double embedding_scale = 1;  // of an embedding's row on the way into the first block
+  double attention_scale = 0;  // of q . k; 0: 1 / sqrt(head_dim)
   double attention_softcap = 0;  // scores become cap tanh(score / cap); 0: they stay
   double logit_softcap = 0;      // logits likewise
   bool tie_word_embeddings = false;
@@ -71,7 +82,6 @@ struct ModelConfig {
   bool o_bias = false;
   bool mlp_bias = false;
   std::array<int64_t, 2> fp8_block = {0, 0};  // rows, columns of an FP8 scale; 0: not in blocks
-  bool fused_projections = false;  // the checkpoint has q, k, v in one tensor, gate and up in one
   RopeConfig rope;
   std::optional<RopeConfig> sliding_rope;  // of layers with a window, if they turn differently
   std::vector<int64_t> bos_token_ids;  // from config.json and generation_config.json; may be empty
@@ -85,6 +95,8 @@ struct ModelConfig {
   bool TurnsBySlidingRope(int64_t layer) const {
     return sliding_rope.has_value() && WindowOf(layer) > 0;
   }
+  // Of the table of positions; 0: there is none.
+  int64_t PositionRows() const { return learned_positions ? max_position + position_offset : 0; }
   double AttentionScale() const {
     return attention_scale != 0 ? attention_scale : 1 / std::sqrt(static_cast<double>(head_dim));
   }
@@ -112,7 +124,7 @@ constexpr bool DependsOnLength(RopeScalingKind kind) {
 }
 
 // The projections of a block, in the order in which they are computed: four of attention, then
-// those of its MLP.
+// those of its MLP, of which one without a gate has two.
 enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
 
 // One linear layer that gets compressed: its name without ".weight", for example
@@ -149,35 +161,48 @@ struct NormSpec {
   int64_t layer = 0;
   BlockNorm norm = BlockNorm::kInput;
   int64_t size = 0;
+  std::string bias = {};  // "model.layers.3.input_layernorm.bias", of LayerNorm; empty: none
 };
 
 // Those that the blocks have, in the order layer, norm.
 std::vector<NormSpec> BlockNorms(const ModelConfig& config);
+// The one before the head; layer and norm say nothing.
+NormSpec FinalNorm(const ModelConfig& config);
 
-// Names of the tensors outside the linears, in Hugging Face's terms.
+// Names of the tensors outside the linears. Llama's names are the program's own, and those in its
+// files; families that publish other ones are renamed as they are read (PublishedNames).
 std::string InputNormName(int64_t layer);  // "model.layers.N.input_layernorm.weight"
 // The norm before the MLP, or with sandwich_norms the one after attention.
 std::string PostAttentionNormName(int64_t layer);
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
+inline constexpr const char* kPositionsName = "model.embed_positions.weight";
 inline constexpr const char* kFinalNormName = "model.norm.weight";
 inline constexpr const char* kHeadName = "lm_head.weight";
 
-// A tensor of a checkpoint whose rows are several linears' one after the other.
-struct FusedTensor {
-  std::string name;
-  std::vector<std::string> parts;  // names of the weights
-};
-
-// Those of a model with fused_projections.
-std::vector<FusedTensor> FusedTensors(const ModelConfig& config);
-
-// Every tensor the model needs, with its shape: weights, biases, norms, embedding, and head if
-// untied. Fused tensors by their parts.
+// Every tensor the model needs, with its shape: weights, biases, norms, embedding, positions if
+// they are learned, and head if untied.
 struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;
 };
 std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
+
+// A tensor of a checkpoint that has another name there, or is several in one: the rows of the
+// parts one after the other (q, k and v in one tensor). Transposed: [in, out], the columns.
+struct PublishedTensor {
+  std::string name;
+  std::vector<ExpectedTensor> parts;
+  bool transposed = false;
+};
+
+// How the model's family publishes its checkpoints. Tensors that are not listed have the names of
+// ExpectedTensors.
+struct PublishedNames {
+  std::string optional_prefix;  // names may begin with it: "transformer."
+  std::vector<PublishedTensor> tensors;
+  std::vector<std::string> unused;  // tables that older checkpoints hold and nobody reads
+};
+PublishedNames PublishedNamesOf(const ModelConfig& config);
 
 }  // namespace llmq
 

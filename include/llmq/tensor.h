@@ -55,10 +55,16 @@ struct TensorView {
       data;  // product(shape) * DTypeBytes(dtype) bytes, little endian, unaligned
 
   std::shared_ptr<const BlockScales> scales = nullptr;  // of FP8; nullptr: there are none
+  // Of a matrix that lies column by column: elements from one column to the next, of which `data`
+  // may hold more than the rows (the matrix is a part of a larger one). 0: it lies row by row.
+  int64_t column_stride = 0;
 
   int64_t num_elements() const;
   std::string ShapeText() const;  // "[4096, 11008]"
 };
+
+// Of a matrix that lies column by column: its elements row by row.
+std::vector<std::byte> RowMajorBytes(const TensorView& tensor);
 
 bool IsFp8(DType dtype);
 // F32, F16, BF16, F64, or FP8 with its scales.

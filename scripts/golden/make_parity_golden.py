@@ -44,6 +44,14 @@ GEMMA3 = GEMMA | dict(architectures=["Gemma3ForCausalLM"], model_type="gemma3_te
 PHI3 = MISTRAL | dict(architectures=["Phi3ForCausalLM"], model_type="phi3", pad_token_id=0, sliding_window=None,
                       original_max_position_embeddings=128)
 
+OPT = dict(architectures=["OPTForCausalLM"], model_type="opt", hidden_size=32, ffn_dim=72, num_hidden_layers=2,
+           num_attention_heads=4, vocab_size=512, max_position_embeddings=96, word_embed_proj_dim=32,
+           do_layer_norm_before=True, _remove_final_layer_norm=False, activation_function="relu",
+           tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=0, torch_dtype="bfloat16")
+GPT2 = dict(architectures=["GPT2LMHeadModel"], model_type="gpt2", n_embd=32, n_layer=2, n_head=4, n_positions=96,
+            n_ctx=96, vocab_size=512, activation_function="gelu_new", layer_norm_epsilon=1e-5,
+            tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, torch_dtype="bfloat16")
+
 # name: (base, changes). Sequences of 80 tokens are longer than the original context where scaling depends on it.
 RANDOM_MODELS = {
     "llama-bias-linear": (LLAMA, dict(attention_bias=True, mlp_bias=True,
@@ -68,6 +76,11 @@ RANDOM_MODELS = {
     "phi3-longrope": (PHI3, dict(original_max_position_embeddings=64, max_position_embeddings=256,
                                  rope_scaling=dict(type="longrope", short_factor=[1.0, 1.1, 1.3, 1.7],
                                                    long_factor=[1.0, 1.5, 3.0, 4.0]))),
+    "opt": (OPT, dict()),
+    "opt-plain-linears": (OPT, dict(enable_bias=False, activation_function="gelu", tie_word_embeddings=False)),
+    "gpt2": (GPT2, dict()),
+    "gpt2-published": (GPT2, dict(n_inner=72, layer_norm_epsilon=1e-3)),
+    "gpt2-unscaled": (GPT2, dict(scale_attn_weights=False, activation_function="silu", tie_word_embeddings=False)),
 }
 TOKENS = 80
 
@@ -81,18 +94,29 @@ def write_random_model(name, config, seed):
         shutil.copy(MODELS / "stories260k" / "hf-f32" / file, folder / file)
     torch.manual_seed(seed)
     model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(folder))
+    is_norm = {prefix + "." + end for prefix, module in model.named_modules()
+               if "norm" in type(module).__name__.lower() for end in ("weight", "bias")}
     tensors = {}
     for key, value in model.state_dict().items():
         if key == "lm_head.weight" and config["tie_word_embeddings"]:
             continue
-        if "norm" in key:
-            offset = 0 if config["model_type"].startswith("gemma") else 1
+        if key in is_norm:
+            offset = 0 if config["model_type"].startswith("gemma") or key.endswith("bias") else 1
             drawn = offset + 0.2 * torch.randn(value.shape)
         elif value.dim() == 1:
             drawn = 0.3 * torch.randn(value.shape)
         else:
-            drawn = torch.randn(value.shape) * (0.5 if "embed" in key else 1.2 / value.shape[1] ** 0.5)
+            is_table = isinstance(model.get_submodule(key.removesuffix(".weight")), torch.nn.Embedding)
+            drawn = torch.randn(value.shape) * (0.5 if is_table else 1.2 / value.shape[1] ** 0.5)
         tensors[key] = drawn.to(torch.bfloat16).contiguous()
+    if name == "opt-plain-linears":  # as the first OPT checkpoints: without the prefix
+        tensors = {key.removeprefix("model."): value for key, value in tensors.items()}
+    if name == "gpt2-published":  # as openai-community/gpt2: without the prefix, with masks
+        tensors = {key.removeprefix("transformer."): value for key, value in tensors.items()}
+        for layer in range(config["n_layer"]):
+            size = config["n_positions"]
+            tensors[f"h.{layer}.attn.bias"] = torch.tril(torch.ones(1, 1, size, size))
+            tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
     safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 

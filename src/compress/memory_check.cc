@@ -22,7 +22,8 @@ constexpr int64_t kVocabularyCopies = 6;
 
 int64_t TableValues(const ModelConfig& config) {
   const int64_t one = config.vocab_size * config.hidden_size;
-  return config.tie_word_embeddings ? one : 2 * one;
+  const int64_t positions = config.PositionRows() * config.hidden_size;
+  return (config.tie_word_embeddings ? one : 2 * one) + positions;
 }
 
 // Values that the backward pass of one token needs of all blocks. Counted from trainable_model:

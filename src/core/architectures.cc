@@ -37,6 +37,99 @@ constexpr Family Gemma3() {
   return family;
 }
 
+constexpr PublishedModule kPhi3Modules[] = {
+    {"model.layers.{}.self_attn.qkv_proj",
+     {"model.layers.{}.self_attn.q_proj", "model.layers.{}.self_attn.k_proj",
+      "model.layers.{}.self_attn.v_proj"}},
+    {"model.layers.{}.mlp.gate_up_proj",
+     {"model.layers.{}.mlp.gate_proj", "model.layers.{}.mlp.up_proj"}},
+};
+
+// ---- OPT: OPT-350m alone has its norms elsewhere, and embeddings narrower than its blocks. ----
+
+constexpr FixedSwitch kOptSwitches[] = {{"do_layer_norm_before", true},
+                                        {"_remove_final_layer_norm", false},
+                                        {"layer_norm_elementwise_affine", true}};
+
+constexpr PublishedModule kOptModules[] = {
+    {"decoder.embed_tokens", {"model.embed_tokens"}},
+    {"decoder.embed_positions", {"model.embed_positions"}},
+    {"decoder.final_layer_norm", {"model.norm"}},
+    {"decoder.layers.{}.self_attn_layer_norm", {"model.layers.{}.input_layernorm"}},
+    {"decoder.layers.{}.self_attn.q_proj", {"model.layers.{}.self_attn.q_proj"}},
+    {"decoder.layers.{}.self_attn.k_proj", {"model.layers.{}.self_attn.k_proj"}},
+    {"decoder.layers.{}.self_attn.v_proj", {"model.layers.{}.self_attn.v_proj"}},
+    {"decoder.layers.{}.self_attn.out_proj", {"model.layers.{}.self_attn.o_proj"}},
+    {"decoder.layers.{}.final_layer_norm", {"model.layers.{}.post_attention_layernorm"}},
+    {"decoder.layers.{}.fc1", {"model.layers.{}.mlp.up_proj"}},
+    {"decoder.layers.{}.fc2", {"model.layers.{}.mlp.down_proj"}},
+};
+
+constexpr Family kOpt = {.architecture = "OPTForCausalLM",
+                         .gguf_architecture = "opt",
+                         .in_llama_cpp = false,
+                         .keys = {.intermediate_size = "ffn_dim",
+                                  .norm_eps = nullptr,
+                                  .embedding_size = "word_embed_proj_dim"},
+                         .default_norm_eps = 1e-5,
+                         .tied_by_default = true,
+                         .bias = BiasRule::kAllUnlessDisabled,
+                         .activation = Activation::kRelu,
+                         .reads_activation = true,
+                         .gated_mlp = false,
+                         .norm_kind = NormKind::kLayer,
+                         .rotary = false,
+                         .learned_positions = true,
+                         .position_offset = 2,
+                         .switches = kOptSwitches,
+                         .optional_prefix = "model.",
+                         .modules = kOptModules};
+
+// ---- GPT-2: its linears are "Conv1D", whose weights are [in, out]. ----
+
+constexpr FixedSwitch kGpt2Switches[] = {{"scale_attn_by_inverse_layer_idx", false},
+                                         {"add_cross_attention", false}};
+
+constexpr PublishedModule kGpt2Modules[] = {
+    {"wte", {"model.embed_tokens"}},
+    {"wpe", {"model.embed_positions"}},
+    {"ln_f", {"model.norm"}},
+    {"h.{}.ln_1", {"model.layers.{}.input_layernorm"}},
+    {"h.{}.attn.c_attn",
+     {"model.layers.{}.self_attn.q_proj", "model.layers.{}.self_attn.k_proj",
+      "model.layers.{}.self_attn.v_proj"},
+     true},
+    {"h.{}.attn.c_proj", {"model.layers.{}.self_attn.o_proj"}, true},
+    {"h.{}.ln_2", {"model.layers.{}.post_attention_layernorm"}},
+    {"h.{}.mlp.c_fc", {"model.layers.{}.mlp.up_proj"}, true},
+    {"h.{}.mlp.c_proj", {"model.layers.{}.mlp.down_proj"}, true},
+};
+constexpr std::string_view kGpt2Unused[] = {"h.{}.attn.bias", "h.{}.attn.masked_bias"};  // masks
+
+constexpr Family kGpt2 = {.architecture = "GPT2LMHeadModel",
+                          .gguf_architecture = "gpt2",
+                          .keys = {.hidden_size = "n_embd",
+                                   .intermediate_size = "n_inner",
+                                   .num_layers = "n_layer",
+                                   .num_heads = "n_head",
+                                   .max_position = "n_positions",
+                                   .norm_eps = "layer_norm_epsilon"},
+                          .default_intermediate = 4,
+                          .default_norm_eps = 1e-5,
+                          .tied_by_default = true,
+                          .bias = BiasRule::kAll,
+                          .activation = Activation::kGeluTanh,
+                          .reads_activation = true,
+                          .gated_mlp = false,
+                          .norm_kind = NormKind::kLayer,
+                          .rotary = false,
+                          .learned_positions = true,
+                          .unscaled_attention = true,
+                          .switches = kGpt2Switches,
+                          .optional_prefix = "transformer.",
+                          .modules = kGpt2Modules,
+                          .unused = kGpt2Unused};
+
 constexpr std::array kFamilies = {
     Family{.architecture = "LlamaForCausalLM", .bias = BiasRule::kAsConfigured},
     Family{.architecture = "MistralForCausalLM",
@@ -64,11 +157,20 @@ constexpr std::array kFamilies = {
            .gguf_architecture = "phi3",
            .window = WindowRule::kAll,
            .partial_rotary = true,
-           .fused_projections = true},
+           .modules = kPhi3Modules},
+    kOpt,
+    kGpt2,
 };
 
 }  // namespace
 
 std::span<const Family> Families() { return kFamilies; }
+
+const Family* FindFamily(std::string_view architecture) {
+  for (const Family& family : kFamilies) {
+    if (architecture == family.architecture) return &family;
+  }
+  return nullptr;
+}
 
 }  // namespace llmq

@@ -10,7 +10,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "core/architectures.h"
 #include "core/config_reader.h"
@@ -30,9 +32,7 @@ const Family& ParseFamily(const ConfigReader& config) {
         fmt::format("Supported: {}", SupportedArchitectures()));
   }
   const std::string name = it->front().get<std::string>();
-  for (const Family& family : Families()) {
-    if (name == family.architecture) return family;
-  }
+  if (const Family* family = FindFamily(name)) return *family;
   config.Fail(fmt::format("\"architectures\": expected one of {}, found \"{}\"",
                           SupportedArchitectures(), name.substr(0, 80)),
               fmt::format("Only these can be compressed and run: {}", SupportedArchitectures()));
@@ -85,10 +85,32 @@ std::vector<int64_t> ParseTokenIds(const ConfigReader& object, const char* key,
   return ids;
 }
 
+void ParseSizes(const ConfigReader& config, const Family& family, ModelConfig& model) {
+  const ConfigKeys& keys = family.keys;
+  model.hidden_size = config.RequiredInt(keys.hidden_size, kMaxHidden);
+  const bool is_multiple = family.default_intermediate > 0 && !config.Has(keys.intermediate_size);
+  model.intermediate_size = is_multiple
+                                ? family.default_intermediate * model.hidden_size
+                                : config.RequiredInt(keys.intermediate_size, kMaxIntermediate);
+  model.num_layers = config.RequiredInt(keys.num_layers, kMaxLayers);
+  model.vocab_size = config.RequiredInt("vocab_size", kMaxVocab);
+  model.max_position = config.RequiredInt(keys.max_position, kMaxPosition);
+  model.norm_eps = keys.norm_eps == nullptr
+                       ? family.default_norm_eps
+                       : config.Number(keys.norm_eps, family.default_norm_eps, 0, 1);
+  if (keys.embedding_size == nullptr) return;
+  const int64_t width = config.Int(keys.embedding_size, model.hidden_size, 1, kMaxHidden);
+  if (width != model.hidden_size) {
+    config.Fail(fmt::format("\"{}\": expected {} as \"{}\", found {}", keys.embedding_size,
+                            model.hidden_size, keys.hidden_size, width),
+                "Embeddings narrower than the blocks are not supported");
+  }
+}
+
 // ---- Attention ----
 
 void ParseHeads(const ConfigReader& config, const Family& family, ModelConfig& model) {
-  model.num_heads = config.RequiredInt("num_attention_heads", kMaxHeads);
+  model.num_heads = config.RequiredInt(family.keys.num_heads, kMaxHeads);
   const bool named = config.object().contains("num_key_value_heads");
   const bool has_default = family.default_kv_heads > 0 && !named;
   model.num_kv_heads =
@@ -100,8 +122,8 @@ void ParseHeads(const ConfigReader& config, const Family& family, ModelConfig& m
   }
   const bool divides = config.Has("head_dim") || family.default_head_dim > 0;
   if (!divides && model.hidden_size % model.num_heads != 0) {
-    config.Fail(fmt::format("\"hidden_size\": expected a multiple of {} heads, found {}",
-                            model.num_heads, model.hidden_size));
+    config.Fail(fmt::format("\"{}\": expected a multiple of {} heads, found {}",
+                            family.keys.hidden_size, model.num_heads, model.hidden_size));
   }
   const int64_t default_dim =
       family.default_head_dim > 0 ? family.default_head_dim : model.hidden_size / model.num_heads;
@@ -159,6 +181,12 @@ void ParseWindow(const ConfigReader& config, const Family& family, ModelConfig& 
 }
 
 void ParseBiases(const ConfigReader& config, BiasRule rule, ModelConfig& model) {
+  const bool all = rule == BiasRule::kAll || rule == BiasRule::kAllUnlessDisabled;
+  if (all) {
+    const bool enabled = rule == BiasRule::kAll || config.Bool("enable_bias", true);
+    model.qkv_bias = model.o_bias = model.mlp_bias = enabled;
+    return;
+  }
   const bool reads_attention =
       rule == BiasRule::kAsConfigured || rule == BiasRule::kAttentionAsConfigured;
   const bool attention = reads_attention && config.Bool("attention_bias", false);
@@ -185,13 +213,52 @@ void ExpectActivation(const ConfigReader& config, Activation expected) {
       fmt::format("\"{}\": expected \"{}\", found \"{}\"", key, fallback, name.substr(0, 40)));
 }
 
+// By transformers' names.
+Activation ParseActivation(const ConfigReader& config, Activation fallback) {
+  constexpr std::array<std::pair<const char*, Activation>, 6> kNames = {
+      {{"relu", Activation::kRelu},
+       {"gelu", Activation::kGelu},
+       {"gelu_new", Activation::kGeluTanh},
+       {"gelu_fast", Activation::kGeluTanh},
+       {"gelu_pytorch_tanh", Activation::kGeluTanh},
+       {"silu", Activation::kSilu}}};
+  const char* key = "activation_function";
+  if (!config.Has(key)) return fallback;
+  const std::string found = config.Text(key, "");
+  std::string known;
+  for (const auto& [name, activation] : kNames) {
+    if (found == name) return activation;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
+  }
+  config.Fail(
+      fmt::format("\"{}\": expected one of {}, found \"{}\"", key, known, found.substr(0, 40)));
+}
+
+void ExpectSwitches(const ConfigReader& config, const Family& family) {
+  for (const FixedSwitch& expected : family.switches) {
+    if (config.Bool(expected.key, expected.value) == expected.value) continue;
+    config.Fail(
+        fmt::format("\"{}\": expected {}, found {}", expected.key, expected.value, !expected.value),
+        fmt::format("{} can be compressed and run only without this variation",
+                    family.architecture));
+  }
+}
+
 void ParseFamilyFacts(const ConfigReader& config, const Family& family, ModelConfig& model) {
-  ExpectActivation(config, family.activation);
-  model.activation = family.activation;
+  ExpectSwitches(config, family);
+  if (!family.reads_activation) ExpectActivation(config, family.activation);
+  model.activation =
+      family.reads_activation ? ParseActivation(config, family.activation) : family.activation;
+  model.gated_mlp = family.gated_mlp;
+  model.norm_kind = family.norm_kind;
+  model.learned_positions = family.learned_positions;
+  model.position_offset = family.position_offset;
   model.qk_norm = family.qk_norm;
   model.sandwich_norms = family.sandwich_norms;
   model.norm_offset = family.norm_offset;
-  model.fused_projections = family.fused_projections;
+  if (family.unscaled_attention && !config.Bool("scale_attn_weights", true)) {
+    model.attention_scale = 1;
+  }
   if (family.scaled_embedding) {
     model.embedding_scale = std::sqrt(static_cast<double>(model.hidden_size));
   }
@@ -240,20 +307,16 @@ ModelConfig ParseModelConfig(std::string_view config_json, std::string_view gene
   ParseQuantization(config, model);
   model.architecture = family.architecture;
   model.gguf_architecture = family.gguf_architecture;
+  model.in_llama_cpp = family.in_llama_cpp;
   model.model_type = config.Text("model_type", "");
   model.torch_dtype = config.Text("torch_dtype", config.Text("dtype", ""));
-  model.hidden_size = config.RequiredInt("hidden_size", kMaxHidden);
-  model.intermediate_size = config.RequiredInt("intermediate_size", kMaxIntermediate);
-  model.num_layers = config.RequiredInt("num_hidden_layers", kMaxLayers);
-  model.vocab_size = config.RequiredInt("vocab_size", kMaxVocab);
-  model.max_position = config.RequiredInt("max_position_embeddings", kMaxPosition);
-  model.rms_norm_eps = config.Number("rms_norm_eps", 1e-6, 0, 1);
+  ParseSizes(config, family, model);
   model.tie_word_embeddings = config.Bool("tie_word_embeddings", family.tied_by_default);
   ParseHeads(config, family, model);
   ParseWindow(config, family, model);
   ParseBiases(config, family.bias, model);
   ParseFamilyFacts(config, family, model);
-  ParseRope(config, family, model);
+  if (family.rotary) ParseRope(config, family, model);
   ParseSpecialTokens(config, generation_config_json, model);
   return model;
 }

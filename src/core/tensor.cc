@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -86,6 +87,31 @@ void ConvertFp8(const TensorView& tensor, std::span<float> out) {
   }
 }
 
+// Square pieces, so that both sides stay in the cache.
+void CopyTransposed(const std::byte* from, int64_t stride, int64_t rows, int64_t cols, size_t bytes,
+                    std::byte* to) {
+  constexpr int64_t kPiece = 32;
+  for (int64_t r0 = 0; r0 < rows; r0 += kPiece) {
+    for (int64_t c0 = 0; c0 < cols; c0 += kPiece) {
+      for (int64_t r = r0; r < std::min(rows, r0 + kPiece); ++r) {
+        for (int64_t c = c0; c < std::min(cols, c0 + kPiece); ++c) {
+          std::memcpy(to + static_cast<size_t>(r * cols + c) * bytes,
+                      from + static_cast<size_t>(c * stride + r) * bytes, bytes);
+        }
+      }
+    }
+  }
+}
+
+// The same matrix row by row in `bytes`.
+TensorView RowMajor(const TensorView& tensor, std::vector<std::byte>& bytes) {
+  bytes = RowMajorBytes(tensor);
+  TensorView view = tensor;
+  view.data = bytes;
+  view.column_stride = 0;
+  return view;
+}
+
 NonFiniteCount CountE4M3(const std::byte* data, int64_t count) {
   NonFiniteCount found;
   for (int64_t i = 0; i < count; ++i) found.nan += (static_cast<uint8_t>(data[i]) & 0x7f) == 0x7f;
@@ -129,8 +155,20 @@ std::string TensorView::ShapeText() const {
   return text + "]";
 }
 
+std::vector<std::byte> RowMajorBytes(const TensorView& tensor) {
+  const size_t bytes = DTypeBytes(tensor.dtype);
+  std::vector<std::byte> out(static_cast<size_t>(tensor.num_elements()) * bytes);
+  CopyTransposed(tensor.data.data(), tensor.column_stride, tensor.shape[0], tensor.shape[1], bytes,
+                 out.data());
+  return out;
+}
+
 void ConvertToFloat(const TensorView& tensor, std::span<float> out) {
   if (out.empty()) return;  // a tensor without elements has no address to copy from
+  if (tensor.column_stride != 0) {
+    std::vector<std::byte> bytes;
+    return ConvertToFloat(RowMajor(tensor, bytes), out);
+  }
   const std::byte* data = tensor.data.data();
   const auto count = static_cast<int64_t>(out.size());
   switch (tensor.dtype) {
@@ -157,6 +195,10 @@ std::vector<float> ToFloat(const TensorView& tensor) {
 }
 
 NonFiniteCount CountNonFinite(const TensorView& tensor) {
+  if (tensor.column_stride != 0) {
+    std::vector<std::byte> bytes;
+    return CountNonFinite(RowMajor(tensor, bytes));
+  }
   const std::byte* data = tensor.data.data();
   const int64_t count = tensor.num_elements();
   switch (tensor.dtype) {

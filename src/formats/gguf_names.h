@@ -7,6 +7,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "llmq/model_config.h"
 
@@ -18,6 +19,11 @@ std::string GgufArchitecture(const ModelConfig& config);
 // Of every tensor of ExpectedTensors(config): "model.layers.3.self_attn.q_proj.weight" ->
 // "blk.3.attn_q.weight".
 std::map<std::string, std::string> GgufTensorNames(const ModelConfig& config);
+
+// Tensors that llama.cpp reads as one: families that publish them fused (q, k and v; gate and up)
+// are fused there, too. "blk.3.attn_qkv.weight" and the Hugging Face names of its parts, whose rows
+// follow each other.
+std::map<std::string, std::vector<std::string>> FusedGgufTensors(const ModelConfig& config);
 
 }  // namespace llmq
 

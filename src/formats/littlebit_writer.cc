@@ -117,6 +117,10 @@ void LittleBitWriter::AddFile(const std::string& name, std::string_view content)
 }
 
 void LittleBitWriter::AddDense(const TensorView& tensor) {
+  if (tensor.column_stride != 0) {
+    const std::vector<std::byte> bytes = RowMajorBytes(tensor);
+    return AddDense({tensor.name, tensor.dtype, tensor.shape, bytes});
+  }
   state_->AddTensor({.name = tensor.name,
                      .kind = StorageKind::kDense,
                      .dtype = tensor.dtype,

@@ -52,6 +52,9 @@ class Planner {
   void AddArchitecture() {
     const std::vector<LinearSpec> linears = BlockLinears(config_);
     AddTable(kEmbeddingName, table_bits_.embedding);
+    if (config_.learned_positions) {
+      AddDense(kPositionsName, {config_.PositionRows(), config_.hidden_size});
+    }
     for (int64_t n = 0; n < config_.num_layers; ++n) {
       AddNorms(n, {BlockNorm::kInput, BlockNorm::kQuery, BlockNorm::kKey});
       const LinearRange range = LinearsOfBlock(config_, n);
@@ -63,7 +66,7 @@ class Planner {
       }
       AddNorms(n, {BlockNorm::kAfterMlp});
     }
-    AddDense(kFinalNormName, {config_.hidden_size});
+    AddNorm(FinalNorm(config_));
     if (!config_.tie_word_embeddings) AddTable(kHeadName, table_bits_.head);
   }
 
@@ -92,9 +95,14 @@ class Planner {
   void AddNorms(int64_t layer, std::initializer_list<BlockNorm> norms) {
     for (const BlockNorm norm : norms) {
       for (const NormSpec& spec : norms_) {
-        if (spec.layer == layer && spec.norm == norm) AddDense(spec.name, {spec.size});
+        if (spec.layer == layer && spec.norm == norm) AddNorm(spec);
       }
     }
+  }
+
+  void AddNorm(const NormSpec& norm) {
+    AddDense(norm.name, {norm.size});
+    if (!norm.bias.empty()) AddDense(norm.bias, {norm.size});
   }
 
   void AddLinear(const LinearSpec& linear) {

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -118,6 +120,38 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
+// As the checkpoint holds it.
+ExpectedTensor WholeOf(const PublishedTensor& published, const std::string& prefix) {
+  ExpectedTensor whole{prefix + published.name, published.parts.front().shape};
+  whole.shape[0] = 0;
+  for (const ExpectedTensor& part : published.parts) whole.shape[0] += part.shape[0];
+  if (published.transposed) std::swap(whole.shape[0], whole.shape[1]);
+  return whole;
+}
+
+// Of a tensor that has the shape of the whole.
+std::vector<TensorView> PartsOf(const TensorView& tensor, const PublishedTensor& published) {
+  std::vector<TensorView> parts;
+  const size_t element = DTypeBytes(tensor.dtype);
+  size_t begin = 0;  // elements
+  for (const ExpectedTensor& part : published.parts) {
+    TensorView view{part.name, tensor.dtype, part.shape, {}};
+    if (published.transposed) {  // columns [begin, begin + rows) of [in, out], from first to last
+      view.column_stride = tensor.shape[1];
+      const auto last = static_cast<size_t>((part.shape[1] - 1) * view.column_stride);
+      const size_t rows = static_cast<size_t>(part.shape[0]);
+      view.data = tensor.data.subspan(begin * element, (last + rows) * element);
+      begin += rows;
+    } else {
+      const auto elements = static_cast<size_t>(view.num_elements());
+      view.data = tensor.data.subspan(begin * element, elements * element);
+      begin += elements;
+    }
+    parts.push_back(std::move(view));
+  }
+  return parts;
+}
+
 }  // namespace
 
 SafetensorsShards::SafetensorsShards(const fs::path& directory) {
@@ -125,9 +159,10 @@ SafetensorsShards::SafetensorsShards(const fs::path& directory) {
   for (const SafetensorsFile& file : files_) {
     tensors_.insert(tensors_.end(), file.tensors().begin(), file.tensors().end());
   }
-  std::sort(tensors_.begin(), tensors_.end(),
-            [](const TensorView& a, const TensorView& b) { return a.name < b.name; });
+  Sort();
 }
+
+void SafetensorsShards::Sort() { std::ranges::sort(tensors_, {}, &TensorView::name); }
 
 void SafetensorsShards::Open(const fs::path& directory) {
   if (Exists(directory / kSingleFile)) {
@@ -158,26 +193,28 @@ const TensorView* SafetensorsShards::Find(std::string_view name) const {
   return it != tensors_.end() && it->name == name ? &*it : nullptr;
 }
 
-void SafetensorsShards::Split(std::string_view name, std::span<const ExpectedTensor> parts,
-                              const std::string& where) {
-  ExpectedTensor whole{std::string(name), parts.front().shape};
-  whole.shape[0] = 0;
-  for (const ExpectedTensor& part : parts) whole.shape[0] += part.shape[0];
-  const TensorView* found = Find(name);
-  CheckFloatTensor(found, whole, where);
-  const TensorView tensor = *found;
-  tensors_.erase(tensors_.begin() + (found - tensors_.data()));
-  const size_t row_bytes = tensor.data.size() / static_cast<size_t>(whole.shape[0]);
-  size_t offset = 0;
-  for (const ExpectedTensor& part : parts) {
-    const size_t bytes = static_cast<size_t>(part.shape[0]) * row_bytes;
-    TensorView view{part.name, tensor.dtype, part.shape, tensor.data.subspan(offset, bytes)};
-    const auto place =
-        std::lower_bound(tensors_.begin(), tensors_.end(), view.name,
-                         [](const TensorView& t, const std::string& n) { return t.name < n; });
-    tensors_.insert(place, std::move(view));
-    offset += bytes;
+const TensorView* SafetensorsShards::Find(const std::string& prefix,
+                                          const std::string& name) const {
+  const TensorView* tensor = Find(prefix + name);
+  return tensor != nullptr ? tensor : Find(name);
+}
+
+void SafetensorsShards::Rename(const PublishedNames& names, const std::string& where) {
+  std::set<std::string> taken;
+  for (const std::string& name : names.unused) {
+    const TensorView* tensor = Find(names.optional_prefix, name);
+    if (tensor != nullptr) taken.insert(tensor->name);
   }
+  std::vector<TensorView> renamed;
+  for (const PublishedTensor& published : names.tensors) {
+    const TensorView* tensor = Find(names.optional_prefix, published.name);
+    CheckFloatTensor(tensor, WholeOf(published, names.optional_prefix), where);
+    taken.insert(tensor->name);
+    for (TensorView& part : PartsOf(*tensor, published)) renamed.push_back(std::move(part));
+  }
+  std::erase_if(tensors_, [&](const TensorView& tensor) { return taken.contains(tensor.name); });
+  std::ranges::move(renamed, std::back_inserter(tensors_));
+  Sort();
 }
 
 void SafetensorsShards::Release(const TensorView& tensor) const {

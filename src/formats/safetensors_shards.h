@@ -30,11 +30,10 @@ class SafetensorsShards {
   // All tensors, sorted by name. They borrow from the mapped files.
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(std::string_view name) const;  // nullptr if absent
-  // Puts in the place of a tensor [rows, ...] its parts, whose first dimensions are `rows` and
-  // whose other dimensions are the tensor's. Throws Error{kGeneral} beginning with `where` unless
-  // it is there and has that many rows.
-  void Split(std::string_view name, std::span<const ExpectedTensor> parts,
-             const std::string& where);
+  // From here on tensors have the program's names, and those that are several in one are their
+  // parts. Throws Error{kGeneral} beginning with `where` for one that is missing or has another
+  // shape than its parts make.
+  void Rename(const PublishedNames& names, const std::string& where);
   // See fp8_scales.h.
   void AttachScales(const ModelConfig& config, const std::string& where) {
     AttachFp8Scales(config, where, tensors_);
@@ -44,6 +43,9 @@ class SafetensorsShards {
 
  private:
   void Open(const std::filesystem::path& directory);
+  void Sort();
+  // Under one of the two names, the longer first.
+  const TensorView* Find(const std::string& prefix, const std::string& name) const;
 
   std::vector<SafetensorsFile> files_;
   std::vector<TensorView> tensors_;

@@ -388,6 +388,29 @@ void SwiGlu(const float* up, int64_t n, float* gate) noexcept {
   });
 }
 
+// Of term(x[i]), in lanes.
+template <typename Term>
+float SumOf(const float* x, int64_t n, const Term& term) {
+  Float sum[kVectors] = {};
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) sum[i / kWidth % kVectors] += term(Load<Float>(x + i));
+  if (i < n) sum[i / kWidth % kVectors] += First(term(LoadFirstFloats(x + i, n - i)), n - i);
+  return Reduce(sum);
+}
+
+void LayerNorm(const float* x, const float* weight, const float* bias, double eps, int64_t n,
+               float* out) noexcept {
+  const float sum = SumOf(x, n, [](Float value) { return value; });
+  const auto mean = static_cast<float>(static_cast<double>(sum) / static_cast<double>(n));
+  const float squares = SumOf(x, n, [=](Float value) {
+    const Float centred = value - mean;
+    return centred * centred;
+  });
+  const double variance = static_cast<double>(squares) / static_cast<double>(n);
+  const auto scale = static_cast<float>(1.0 / __builtin_sqrt(variance + eps));
+  for (int64_t i = 0; i < n; ++i) out[i] = weight[i] * ((x[i] - mean) * scale) + bias[i];
+}
+
 void RmsNorm(const float* x, const float* weight, double eps, int64_t n, float* out) noexcept {
   const float squares = DotRow<DenseType::kF32>(reinterpret_cast<const std::byte*>(x), n, x);
   const double mean = static_cast<double>(squares) / static_cast<double>(n);
@@ -412,6 +435,7 @@ const FloatKernels LLMQ_FLOAT_KERNELS = {
     .softmax = Softmax,
     .swiglu = SwiGlu,
     .rms_norm = RmsNorm,
+    .layer_norm = LayerNorm,
 };
 
 }  // namespace llmq

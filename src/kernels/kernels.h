@@ -125,6 +125,10 @@ struct FloatKernels {
   void (*swiglu)(const float* up, int64_t n, float* gate) noexcept;
   // out = x / sqrt(mean(x^2) + eps) * weight. x, weight, out [n] f32.
   void (*rms_norm)(const float* x, const float* weight, double eps, int64_t n, float* out) noexcept;
+  // With c = x - mean(x): out = c / sqrt(mean(c^2) + eps) * weight + bias. x, weight, bias,
+  // out [n] f32.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, double eps, int64_t n,
+                     float* out) noexcept;
 };
 
 // y[t, i] = sum_j x[t, j] w(i, j) for t in [0, tokens), i in [0, outputs).

@@ -234,6 +234,20 @@ void RmsNorm(const float* x, const float* weight, double eps, int64_t n, float* 
   for (int64_t i = 0; i < n; ++i) out[i] = weight[i] * (x[i] * scale);
 }
 
+void LayerNorm(const float* x, const float* weight, const float* bias, double eps, int64_t n,
+               float* out) noexcept {
+  Lanes sums, squares;
+  for (int64_t i = 0; i < n; ++i) sums.sum[i % kSumLanes] += x[i];
+  const auto mean = static_cast<float>(static_cast<double>(sums.Reduce()) / static_cast<double>(n));
+  for (int64_t i = 0; i < n; ++i) {
+    const float centred = x[i] - mean;
+    squares.sum[i % kSumLanes] += centred * centred;
+  }
+  const double variance = static_cast<double>(squares.Reduce()) / static_cast<double>(n);
+  const auto scale = static_cast<float>(1.0 / std::sqrt(variance + eps));
+  for (int64_t i = 0; i < n; ++i) out[i] = weight[i] * ((x[i] - mean) * scale) + bias[i];
+}
+
 }  // namespace
 
 const SignProduct kExactScalar = {ExactBytes, ExactPrepare, ExactSums};
@@ -254,6 +268,7 @@ const FloatKernels kFloatsScalar = {
     .softmax = Softmax,
     .swiglu = SwiGlu,
     .rms_norm = RmsNorm,
+    .layer_norm = LayerNorm,
 };
 
 }  // namespace llmq

@@ -135,7 +135,8 @@ std::vector<std::string> GgufFileTypeNames() {
 GgmlType ChooseTensorType(const GgufFileType& file_type, const ModelConfig& config,
                           std::string_view gguf_name, int64_t cols) {
   const GgmlType base = file_type.base_type;
-  if (InfoOf(base).block_values == 1) return base;  // F32, F16, BF16: everything alike
+  if (gguf_name == "position_embd.weight") return GgmlType::kF32;
+  if (InfoOf(base).block_values == 1) return base;  // F32, F16, BF16: everything else alike
   const bool is_head = gguf_name == "output.weight" ||
                        (gguf_name == "token_embd.weight" && config.tie_word_embeddings);
   if (is_head) {
@@ -144,7 +145,8 @@ GgmlType ChooseTensorType(const GgufFileType& file_type, const ModelConfig& conf
   }
   const Place place = ParsePlace(gguf_name);
   GgmlType type = base;
-  if (place.part == "attn_v") type = ValueType(file_type.name, base, place.layer, config);
+  if (place.part == "attn_v" || place.part == "attn_qkv")
+    type = ValueType(file_type.name, base, place.layer, config);
   if (place.part == "ffn_down") {
     type = DownType(file_type.name, base, place.layer, config.num_layers);
   }

@@ -21,13 +21,17 @@
 namespace llmq {
 namespace {
 
-constexpr const char* kFrequencyFactorsName = "rope_freqs.weight";
+// Rows of an output tensor.
+struct Source {
+  std::string name;           // Hugging Face's
+  int64_t rotated_heads = 0;  // rows are queries or keys of so many heads; 0: they are not
+};
 
 // One tensor of the output and where its values come from.
 struct PlannedTensor {
-  GgufTensor tensor;          // data unused
-  std::string source;         // Hugging Face name; empty: the frequency factors
-  int64_t rotated_heads = 0;  // rows are queries or keys of so many heads; 0: they are not
+  GgufTensor tensor;            // data unused
+  std::vector<Source> sources;  // one after the other; empty: `values`
+  std::vector<float> values = {};
 };
 
 // Queries and keys: by Hugging Face name, how many heads their rows make.
@@ -50,21 +54,38 @@ std::pair<int64_t, std::string> Place(const PlannedTensor& planned) {
   return {name.starts_with(kBlock) ? std::stoll(name.substr(kBlock.size())) : -1, name};
 }
 
-std::vector<PlannedTensor> PlanTensors(const ModelConfig& config, const GgufFileType& file_type) {
-  const std::map<std::string, std::string> names = GgufTensorNames(config);
-  const std::map<std::string, int64_t> rotated = RotatedHeads(config);
-  std::vector<PlannedTensor> plan;
-  for (const ExpectedTensor& expected : ExpectedTensors(config)) {
-    GgufTensor tensor{names.at(expected.name), GgmlType::kF32, expected.shape, {}};
-    if (expected.shape.size() == 2) {
-      tensor.type = ChooseTensorType(file_type, config, tensor.name, expected.shape[1]);
-    }
-    const auto heads = rotated.find(expected.name);
-    plan.push_back({tensor, expected.name, heads == rotated.end() ? 0 : heads->second});
+// Hugging Face names -> llama.cpp's, where several may go into one tensor.
+std::map<std::string, std::string> OutputNames(const ModelConfig& config) {
+  std::map<std::string, std::string> names = GgufTensorNames(config);
+  for (const auto& [name, parts] : FusedGgufTensors(config)) {
+    for (const std::string& part : parts) names[part] = name;
   }
-  const auto factors = static_cast<int64_t>(RopeFrequencyFactors(config).size());
-  if (factors > 0) {
-    plan.push_back({{kFrequencyFactorsName, GgmlType::kF32, {factors}, {}}, "", 0});
+  return names;
+}
+
+std::vector<PlannedTensor> PlanTensors(const ModelConfig& config, const GgufFileType& file_type) {
+  const std::map<std::string, std::string> names = OutputNames(config);
+  const std::map<std::string, int64_t> rotated = RotatedHeads(config);
+  std::map<std::string, PlannedTensor> planned;                     // by llama.cpp's name
+  for (const ExpectedTensor& expected : ExpectedTensors(config)) {  // parts come in their order
+    const std::string& name = names.at(expected.name);
+    const auto heads = rotated.find(expected.name);
+    PlannedTensor& output = planned[name];
+    output.sources.push_back({expected.name, heads == rotated.end() ? 0 : heads->second});
+    if (output.sources.size() > 1) {
+      output.tensor.shape[0] += expected.shape[0];
+      continue;
+    }
+    output.tensor = {name, GgmlType::kF32, expected.shape, {}};
+    if (expected.shape.size() == 2) {
+      output.tensor.type = ChooseTensorType(file_type, config, name, expected.shape[1]);
+    }
+  }
+  std::vector<PlannedTensor> plan;
+  for (auto& [name, output] : planned) plan.push_back(std::move(output));
+  for (RopeFactors& factors : RopeFactorTensors(config)) {
+    const auto size = static_cast<int64_t>(factors.values.size());
+    plan.push_back({{factors.name, GgmlType::kF32, {size}, {}}, {}, std::move(factors.values)});
   }
   std::ranges::sort(plan, {}, Place);
   return plan;
@@ -120,6 +141,28 @@ void CheckFinite(const std::vector<float>& values, const std::string& name) {
       ErrorCode::kReconstructionFailed,
       fmt::format("{}: expected finite values, found {} at {}", name, *it, it - values.begin()),
       "Check the file with 'llm-quantize littlebit info FILE --verify'");
+}
+
+// As llama.cpp wants the rows.
+std::vector<float> SourceValues(const LittleBitFile& file, const Source& source) {
+  const ModelConfig& config = file.config();
+  const LittleBitSection& section = *file.Find(source.name);  // the plan is made of what it holds
+  std::vector<float> values = SectionValues(section);
+  const bool is_norm = source.name.ends_with("norm.weight");
+  for (float& value : values) value += is_norm ? static_cast<float>(config.norm_offset) : 0;
+  file.Release(section);
+  return source.rotated_heads == 0 ? values
+                                   : InterleaveHeads(values, source.rotated_heads, config.head_dim);
+}
+
+std::vector<float> Values(const LittleBitFile& file, const PlannedTensor& planned) {
+  if (planned.sources.size() == 1) return SourceValues(file, planned.sources.front());
+  std::vector<float> values = planned.values;
+  for (const Source& source : planned.sources) {
+    const std::vector<float> rows = SourceValues(file, source);
+    values.insert(values.end(), rows.begin(), rows.end());
+  }
+  return values;
 }
 
 std::vector<std::byte> Quantize(const GgufTensor& tensor, const std::vector<float>& values,
@@ -234,17 +277,9 @@ LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::pat
   CheckOutputsAreNotInput(writer.paths(), file.path());
   LossyReport report{.files = writer.paths(), .warnings = Warnings(file)};
   for (const PlannedTensor& planned : plan) {
-    const LittleBitSection* section = file.Find(planned.source);
-    std::vector<float> values =
-        section == nullptr ? RopeFrequencyFactors(config) : SectionValues(*section);
+    const std::vector<float> values = Values(file, planned);
     CheckFinite(values, planned.tensor.name);
-    const bool is_norm = planned.source.ends_with("norm.weight");
-    for (float& value : values) value += is_norm ? static_cast<float>(config.norm_offset) : 0;
-    if (planned.rotated_heads > 0) {
-      values = InterleaveHeads(values, planned.rotated_heads, config.head_dim);
-    }
     writer.Write(Quantize(planned.tensor, values, options.threads));
-    if (section != nullptr) file.Release(*section);
     ++report.tensors;
     ++report.types[InfoOf(planned.tensor.type).name];
     if (!progress(report.tensors, static_cast<int64_t>(plan.size()), planned.tensor.name)) {

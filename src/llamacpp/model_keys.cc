@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "base/json.h"
 #include "formats/gguf_names.h"
@@ -40,6 +42,10 @@ void AddRopeKeys(const RopeConfig& rope, KeyList& keys) {
   if (rope.scaling == RopeScalingKind::kLinear) {
     add("rope.scaling.type", std::string("linear"));
     add("rope.scaling.factor", static_cast<float>(rope.factor));
+  }
+  if (rope.scaling == RopeScalingKind::kLongRope) {  // the rest is in tensors
+    add("rope.scaling.original_context_length", static_cast<uint32_t>(rope.original_max_position));
+    add("rope.scaling.attn_factor", static_cast<float>(rope.attention_factor));
   }
   if (rope.scaling != RopeScalingKind::kYarn) return;
   add("rope.scaling.type", std::string("yarn"));
@@ -138,10 +144,17 @@ std::vector<GgufKey> ModelKeys(const ModelConfig& config) {
   keys.AddCount("attention.head_count_kv", config.num_kv_heads);
   keys.AddCount("attention.key_length", config.head_dim);
   keys.AddCount("attention.value_length", config.head_dim);
-  keys.AddNumber("attention.layer_norm_rms_epsilon", config.rms_norm_eps);
-  keys.AddCount("rope.dimension_count", config.rope.dim);
-  AddRopeKeys(config.rope, keys);
-  if (HasWindowKey(config)) keys.AddCount("attention.sliding_window", config.sliding_window);
+  keys.AddNumber(config.norm_kind == NormKind::kLayer ? "attention.layer_norm_epsilon"
+                                                      : "attention.layer_norm_rms_epsilon",
+                 config.norm_eps);
+  if (config.rope.dim > 0) {
+    keys.AddCount("rope.dimension_count", config.rope.dim);
+    AddRopeKeys(config.rope, keys);
+  }
+  // Of phi3, versions read the key, want it to be there, or ignore the window.
+  const bool wants_key = config.gguf_architecture == "phi3";
+  if (HasWindowKey(config) || wants_key)
+    keys.AddCount("attention.sliding_window", config.sliding_window);
   if (config.attention_softcap > 0) {
     keys.AddNumber("attn_logit_softcapping", config.attention_softcap);
   }
@@ -155,16 +168,17 @@ void ExpectRunsInLlamaCpp(const ModelConfig& config) {
     throw Error(ErrorCode::kUnsupportedConversion, fmt::format("{}: {}", config.architecture, what),
                 "Use the .littlebit file, or --format gguf-ext to keep the factors in GGUF");
   };
-  if (config.fused_projections) {
-    fail(
-        "expected a family whose projections llama.cpp reads one by one, found one that it reads "
-        "fused");
+  if (!config.in_llama_cpp) {
+    fail("expected a family that llama.cpp knows, found one that it does not");
+  }
+  if (!config.gated_mlp && config.activation != Activation::kGeluTanh) {
+    fail("\"activation_function\": expected gelu_new, as llama.cpp takes it, found another one");
   }
   const double usual = 1 / std::sqrt(static_cast<double>(config.head_dim));
   if (std::abs(config.AttentionScale() / usual - 1) > 1e-6) {
     fail(
-        "\"query_pre_attn_scalar\": expected head_dim, as llama.cpp takes it, found another "
-        "number");
+        "expected attention scaled by the root of head_dim, as llama.cpp takes it, found another "
+        "number (\"query_pre_attn_scalar\", \"scale_attn_weights\")");
   }
 }
 
@@ -182,20 +196,30 @@ std::vector<std::string> LossesOfModelKeys(const ModelConfig& config) {
         "GGUF has no dynamic rotary scaling: texts of more than {} tokens will be read badly",
         config.rope.original_max_position));
   }
+  if (config.rope.scaling == RopeScalingKind::kLongRope) {
+    losses.push_back(fmt::format(
+        "llama.cpp chooses the rotary factors of long texts for contexts of more than {} tokens, "
+        "however short the text",
+        config.rope.original_max_position));
+  }
   if (config.rope.scaling == RopeScalingKind::kYarn && !config.rope.truncate) {
     losses.emplace_back("GGUF has no YaRN without rounded borders: frequencies differ a little");
   }
   return losses;
 }
 
-std::vector<float> RopeFrequencyFactors(const ModelConfig& config) {
-  if (config.rope.scaling != RopeScalingKind::kLlama3) return config.rope.frequency_factors;
+std::vector<RopeFactors> RopeFactorTensors(const ModelConfig& config) {
+  if (config.rope.scaling == RopeScalingKind::kLongRope) {
+    return {{"rope_factors_long.weight", config.rope.long_divisors},
+            {"rope_factors_short.weight", config.rope.short_divisors}};
+  }
+  if (config.rope.scaling != RopeScalingKind::kLlama3) return {};
   RopeConfig plain = config.rope;
   plain.scaling = RopeScalingKind::kNone;
   std::vector<float> factors = ComputeRopeFrequencies(plain, 0).inverse;
   const std::vector<float> scaled = ComputeRopeFrequencies(config.rope, 0).inverse;
   for (size_t i = 0; i < factors.size(); ++i) factors[i] /= scaled[i];
-  return factors;
+  return {{"rope_freqs.weight", std::move(factors)}};
 }
 
 std::string ConfigJsonFromGguf(const GgufFile& file) {

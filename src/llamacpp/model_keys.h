@@ -20,9 +20,13 @@ std::vector<std::string> LossesOfModelKeys(const ModelConfig& config);
 // Throws Error{kUnsupportedConversion} for a model that llama.cpp would run as another one.
 void ExpectRunsInLlamaCpp(const ModelConfig& config);
 
-// [dim / 2] f32 divisors of the rotary frequencies, the tensor rope_freqs.weight; empty if the
-// model needs none.
-std::vector<float> RopeFrequencyFactors(const ModelConfig& config);
+// [dim / 2] f32 divisors of the rotary frequencies, and the tensor that holds them.
+struct RopeFactors {
+  std::string name;
+  std::vector<float> values;
+};
+// rope_freqs.weight; or one for short and one for long texts; none for most models.
+std::vector<RopeFactors> RopeFactorTensors(const ModelConfig& config);
 
 // The text of a config.json that says what the keys say. Throws Error{kGeneral} "path: key: ..."
 // for another architecture than llama and for what cannot be run (experts).

@@ -10,10 +10,33 @@ float GeluTanh(float x) {
   return 0.5f * x * (1.0f + std::tanh(kRoot * (x + 0.044715f * x * x * x)));
 }
 
+float Gelu(float x) {
+  constexpr float kRoot = 0.7071067811865476f;  // 1 / sqrt(2)
+  return 0.5f * x * (1.0f + std::erf(kRoot * x));
+}
+
+float Silu(float x) { return x / (1.0f + std::exp(-x)); }
+
+float Relu(float x) { return x < 0.0f ? 0.0f : x; }  // NaN stays
+
+template <typename Function>
+void Map(const Function& function, float* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = function(x[i]);
+}
+
 }  // namespace
 
-void GeluGate(const float* up, int64_t n, float* gate) {
-  for (int64_t i = 0; i < n; ++i) gate[i] = GeluTanh(gate[i]) * up[i];
+void Activate(Activation activation, float* x, int64_t n) {
+  switch (activation) {
+    case Activation::kSilu: return Map(Silu, x, n);
+    case Activation::kGeluTanh: return Map(GeluTanh, x, n);
+    case Activation::kGelu: return Map(Gelu, x, n);
+    case Activation::kRelu: return Map(Relu, x, n);
+  }
+}
+
+void MultiplyInPlace(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] *= y[i];
 }
 
 void SoftCap(double cap, float* x, int64_t n) {

@@ -11,8 +11,11 @@
 
 namespace llmq {
 
-// gate[i] = gelu(gate[i]) * up[i] for n floats, GELU by its tanh approximation.
-void GeluGate(const float* up, int64_t n, float* gate);
+// x[i] = activation(x[i]) for n floats.
+void Activate(Activation activation, float* x, int64_t n);
+
+// x[i] *= y[i] for n floats.
+void MultiplyInPlace(float* x, const float* y, int64_t n);
 
 // x[i] = cap * tanh(x[i] / cap) for n floats.
 void SoftCap(double cap, float* x, int64_t n);

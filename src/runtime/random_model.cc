@@ -82,6 +82,17 @@ class Weights {
     return matrix;
   }
 
+  // In memory of its own.
+  WeightMatrix OwnHalf(int64_t rows, int64_t cols) {
+    WeightMatrix matrix{.form = WeightForm::kDense, .d_out = rows, .d_in = cols};
+    matrix.dense_type = DenseType::kF16;
+    const auto bytes = memory.emplace_back(2 * static_cast<uint64_t>(rows * cols)).bytes();
+    FillHalves(reinterpret_cast<uint16_t*>(bytes.data()), rows * cols, 0x1p-6, 5);
+    matrix.bytes = bytes;
+    size_bytes += bytes.size();
+    return matrix;
+  }
+
   WeightMatrix Compressed(const LittleBitShape& shape, LargeMemory& from) {
     WeightMatrix matrix{.form = WeightForm::kLittleBit, .d_out = shape.d_out, .d_in = shape.d_in};
     matrix.paths = Layout(shape, from);
@@ -99,8 +110,7 @@ class Weights {
 std::vector<LayerWeights> UnitNorms(const ModelConfig& config) {
   std::vector<LayerWeights> layers(static_cast<size_t>(config.num_layers));
   for (const NormSpec& spec : BlockNorms(config)) {
-    layers[static_cast<size_t>(spec.layer)].norms[static_cast<int>(spec.norm)].assign(
-        static_cast<size_t>(spec.size), 1.0f);
+    layers[static_cast<size_t>(spec.layer)].norms[static_cast<int>(spec.norm)] = UnitNorm(spec);
   }
   return layers;
 }
@@ -136,12 +146,13 @@ ModelWeights HalfWeights(const ModelConfig& config, int threads) {
   std::vector<LayerWeights> layers = UnitNorms(config);
   for (const LinearSpec& linear : BlockLinears(config))
     Slot(layers, linear) = made.Half(linear.d_out, linear.d_in);
-  WeightMatrix embedding = made.Half(config.vocab_size, config.hidden_size);
-  WeightMatrix head;
-  if (!config.tie_word_embeddings) head = made.Half(config.vocab_size, config.hidden_size);
+  TableWeights tables{.embedding = made.Half(config.vocab_size, config.hidden_size)};
+  if (!config.tie_word_embeddings) tables.head = made.Half(config.vocab_size, config.hidden_size);
+  if (config.learned_positions) {
+    tables.positions = made.Half(config.PositionRows(), config.hidden_size);
+  }
   const ModelSize size{CountParameters(config), made.size_bytes, 0};
-  return {config,          std::move(layers),      std::move(embedding),
-          std::move(head), std::move(made.memory), size};
+  return {config, std::move(layers), std::move(tables), std::move(made.memory), size};
 }
 
 ModelWeights CompressedWeights(const ModelConfig& config, const RandomModelOptions& random,
@@ -150,7 +161,7 @@ ModelWeights CompressedWeights(const ModelConfig& config, const RandomModelOptio
   uint64_t bytes = 0;
   for (const PlannedLayer& layer : plan.layers) bytes += CompressedBytes(layer.shape);
   Weights made;
-  made.memory.reserve(3);
+  made.memory.reserve(4);
   LargeMemory& memory = made.memory.emplace_back(bytes);
   std::vector<LayerWeights> layers = UnitNorms(config);
   for (const PlannedLayer& layer : plan.layers)
@@ -162,13 +173,16 @@ ModelWeights CompressedWeights(const ModelConfig& config, const RandomModelOptio
     for (const CompressedPath& path : Slot(layers, plan.layers[i].linear).paths)
       FillPath(path, 1 / std::sqrt(paths), static_cast<uint64_t>(i) << 8);
   });
-  WeightMatrix embedding = made.Grouped(config.vocab_size, config.hidden_size, random.table_bits);
-  WeightMatrix head;
-  if (!config.tie_word_embeddings)
-    head = made.Grouped(config.vocab_size, config.hidden_size, random.table_bits);
+  const auto table = [&] {
+    return made.Grouped(config.vocab_size, config.hidden_size, random.table_bits);
+  };
+  TableWeights tables{.embedding = table()};
+  if (!config.tie_word_embeddings) tables.head = table();
+  if (config.learned_positions) {
+    tables.positions = made.OwnHalf(config.PositionRows(), config.hidden_size);
+  }
   const ModelSize size{CountParameters(config), made.size_bytes, plan.body_bpw};
-  return {config,          std::move(layers),      std::move(embedding),
-          std::move(head), std::move(made.memory), size};
+  return {config, std::move(layers), std::move(tables), std::move(made.memory), size};
 }
 
 }  // namespace

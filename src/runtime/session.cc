@@ -102,10 +102,18 @@ std::unique_ptr<Session> Session::Create(const Model& model, int64_t max_tokens)
     throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("context: expected 0 or more tokens, found {}", max_tokens));
   }
+  const ModelConfig& config = model.config();
+  if (config.learned_positions && max_tokens > config.max_position) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("context: expected at most {} tokens, as many as the model has "
+                            "positions, found {}",
+                            config.max_position, max_tokens),
+                "Use a shorter context.");
+  }
   // RuntimeModel is the only Model that Model::Open makes.
   const auto& runtime_model = dynamic_cast<const RuntimeModel&>(model);
-  return std::make_unique<RuntimeSession>(
-      runtime_model, max_tokens > 0 ? max_tokens : model.config().max_position);
+  return std::make_unique<RuntimeSession>(runtime_model,
+                                          max_tokens > 0 ? max_tokens : config.max_position);
 }
 
 }  // namespace llmq

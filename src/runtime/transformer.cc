@@ -56,19 +56,29 @@ void Transformer::Forward(std::span<const int32_t> tokens, int64_t position) {
   Resize(k_, tokens_ * kv_size);
   Resize(v_, tokens_ * kv_size);
   Resize(gate_, tokens_ * config_.intermediate_size);
-  Resize(up_, tokens_ * config_.intermediate_size);
+  if (config_.gated_mlp) Resize(up_, tokens_ * config_.intermediate_size);
 
-  for (int64_t t = 0; t < tokens_; ++t) {
-    linear_.Row(weights_.embedding(), tokens[t], hidden_.data() + t * config_.hidden_size);
-  }
-  if (config_.embedding_scale != 1) {
-    for (float& x : hidden_) x *= static_cast<float>(config_.embedding_scale);
-  }
+  Embed(tokens, position);
   rope_.Fill(frequencies_, position, tokens_);
   if (config_.sliding_rope) sliding_rope_.Fill(sliding_frequencies_, position, tokens_);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     RunAttention(layer, position);
     RunMlp(weights_.layers()[layer]);
+  }
+}
+
+void Transformer::Embed(std::span<const int32_t> tokens, int64_t position) {
+  const int64_t n = config_.hidden_size;
+  for (int64_t t = 0; t < tokens_; ++t) {
+    linear_.Row(weights_.embedding(), tokens[t], hidden_.data() + t * n);
+  }
+  if (config_.embedding_scale != 1) {
+    for (float& x : hidden_) x *= static_cast<float>(config_.embedding_scale);
+  }
+  if (!config_.learned_positions) return;
+  for (int64_t t = 0; t < tokens_; ++t) {
+    linear_.Row(weights_.positions(), position + t + config_.position_offset, update_.data());
+    AddInPlace(hidden_.data() + t * n, update_.data(), n);
   }
 }
 
@@ -78,8 +88,8 @@ void Transformer::Turn(int64_t layer, int64_t position, int64_t tokens, int64_t 
   table.Apply(config_.rope.interleaved, position, tokens, heads, config_.head_dim, x);
 }
 
-void Transformer::AddUpdate(const std::vector<float>& norm) {
-  if (!norm.empty()) Norm(update_.data(), norm, tokens_, update_.data());
+void Transformer::AddUpdate(const NormWeights& norm) {
+  if (!norm.weight.empty()) Norm(update_.data(), norm, tokens_, update_.data());
   AddInPlace(hidden_.data(), update_.data(), tokens_ * config_.hidden_size);
 }
 
@@ -108,29 +118,45 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
 
 void Transformer::RunMlp(const LayerWeights& weights) {
   Norm(hidden_.data(), weights[BlockNorm::kMlp], tokens_, normed_.data());
-  const LinearCall calls[] = {{&weights.mlp.gate, gate_.data()}, {&weights.mlp.up, up_.data()}};
-  linear_.Run(calls, normed_.data(), tokens_);
-  const bool gelu = config_.activation == Activation::kGeluTanh;
-  pool_.ForEach(tokens_ * config_.intermediate_size, kElementwisePiece,
-                [&](int, int64_t begin, int64_t end) {
-                  const float* up = up_.data() + begin;
-                  float* gate = gate_.data() + begin;
-                  gelu ? GeluGate(up, end - begin, gate) : floats_.swiglu(up, end - begin, gate);
-                });
+  if (config_.gated_mlp) {
+    const LinearCall calls[] = {{&weights.mlp.gate, gate_.data()}, {&weights.mlp.up, up_.data()}};
+    linear_.Run(calls, normed_.data(), tokens_);
+  } else {
+    linear_.Run(weights.mlp.up, normed_.data(), tokens_, gate_.data());
+  }
+  RunActivation();
   linear_.Run(weights.mlp.down, gate_.data(), tokens_, update_.data());
   AddUpdate(weights[BlockNorm::kAfterMlp]);
 }
 
-void Transformer::Norm(const float* x, const std::vector<float>& weight, int64_t rows, float* out) {
-  pool_.ForEach(rows, 4,
-                [&](int, int64_t begin, int64_t end) { NormRows(x, weight, begin, end, out); });
+void Transformer::RunActivation() {
+  const bool silu = config_.gated_mlp && config_.activation == Activation::kSilu;
+  pool_.ForEach(tokens_ * config_.intermediate_size, kElementwisePiece,
+                [&](int, int64_t begin, int64_t end) {
+                  const float* up = up_.data() + begin;
+                  float* gate = gate_.data() + begin;
+                  if (silu) return floats_.swiglu(up, end - begin, gate);
+                  Activate(config_.activation, gate, end - begin);
+                  if (config_.gated_mlp) MultiplyInPlace(gate, up, end - begin);
+                });
 }
 
-void Transformer::NormRows(const float* x, const std::vector<float>& weight, int64_t begin,
-                           int64_t end, float* out) const {
-  const auto n = static_cast<int64_t>(weight.size());
-  for (int64_t t = begin; t < end; ++t)
-    floats_.rms_norm(x + t * n, weight.data(), config_.rms_norm_eps, n, out + t * n);
+void Transformer::Norm(const float* x, const NormWeights& norm, int64_t rows, float* out) {
+  pool_.ForEach(rows, 4,
+                [&](int, int64_t begin, int64_t end) { NormRows(x, norm, begin, end, out); });
+}
+
+void Transformer::NormRows(const float* x, const NormWeights& norm, int64_t begin, int64_t end,
+                           float* out) const {
+  const auto n = static_cast<int64_t>(norm.weight.size());
+  const float* weight = norm.weight.data();
+  const float* bias = norm.bias.data();
+  const double eps = config_.norm_eps;
+  const bool centred = config_.norm_kind == NormKind::kLayer;
+  for (int64_t t = begin; t < end; ++t) {
+    centred ? floats_.layer_norm(x + t * n, weight, bias, eps, n, out + t * n)
+            : floats_.rms_norm(x + t * n, weight, eps, n, out + t * n);
+  }
 }
 
 void Transformer::Logits(int64_t count, float* logits) {

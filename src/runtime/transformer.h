@@ -41,16 +41,19 @@ class Transformer {
   static int64_t BytesPerToken(const ModelConfig& config);
 
  private:
+  void Embed(std::span<const int32_t> tokens, int64_t position);
   void RunAttention(int64_t layer, int64_t position);
   void RunMlp(const LayerWeights& layer);
   // By position: x [T, heads, head_dim] of a layer's queries or keys from `position` on.
   void Turn(int64_t layer, int64_t position, int64_t tokens, int64_t heads, float* x) const;
   // What a part of a block makes, normalised if the model does, goes onto the residual stream.
-  void AddUpdate(const std::vector<float>& norm);
+  void AddUpdate(const NormWeights& norm);
   // x [rows, n] f32 -> out of the same shape, which may be x.
-  void Norm(const float* x, const std::vector<float>& weight, int64_t rows, float* out);
-  void NormRows(const float* x, const std::vector<float>& weight, int64_t begin, int64_t end,
+  void Norm(const float* x, const NormWeights& norm, int64_t rows, float* out);
+  void NormRows(const float* x, const NormWeights& norm, int64_t begin, int64_t end,
                 float* out) const;
+  // What an MLP's `down` reads, made in gate_ from its other matrices' outputs.
+  void RunActivation();
 
   const ModelWeights& weights_;
   const ModelConfig& config_;
@@ -73,7 +76,7 @@ class Transformer {
   std::vector<float> k_;         // [T, kv_heads, head_dim], or latents [T, r]
   std::vector<float> v_;         // [T, kv_heads, head_dim], or latents [T, r]
   std::vector<float> attended_;  // [T, heads, head_dim]
-  std::vector<float> gate_;      // [T, intermediate]
+  std::vector<float> gate_;      // [T, intermediate]; of an MLP without a gate `up`
   std::vector<float> up_;        // [T, intermediate]
   std::vector<float> update_;    // [T, hidden], what a block adds
 };

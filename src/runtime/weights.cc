@@ -16,16 +16,25 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return view.ShapeText();
 }
 
+// nullopt: the kernels do not read it as it lies.
+std::optional<DenseType> DenseTypeOf(const TensorView& tensor) {
+  if (tensor.column_stride != 0) return std::nullopt;
+  switch (tensor.dtype) {
+    case DType::kF32: return DenseType::kF32;
+    case DType::kF16: return DenseType::kF16;
+    case DType::kBF16: return DenseType::kBF16;
+    default: return std::nullopt;
+  }
+}
+
 WeightMatrix DenseMatrix(const TensorView& tensor) {
   WeightMatrix matrix;
-  matrix.bytes = tensor.data;
-  switch (tensor.dtype) {
-    case DType::kF16: matrix.dense_type = DenseType::kF16; break;
-    case DType::kBF16: matrix.dense_type = DenseType::kBF16; break;
-    case DType::kF32: break;
-    default:
-      matrix.converted = ToFloat(tensor);
-      matrix.bytes = std::as_bytes(std::span(matrix.converted));
+  if (const auto type = DenseTypeOf(tensor)) {
+    matrix.bytes = tensor.data;
+    matrix.dense_type = *type;
+  } else {
+    matrix.converted = ToFloat(tensor);
+    matrix.bytes = std::as_bytes(std::span(matrix.converted));
   }
   return matrix;
 }
@@ -63,16 +72,19 @@ ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : pat
     config_ = littlebit_.emplace(path).config();
   }
 
-  embedding_ = Matrix(kEmbeddingName, config_.vocab_size, config_.hidden_size);
-  if (embedding_.form == WeightForm::kLittleBit) {
+  tables_.embedding = Matrix(kEmbeddingName, config_.vocab_size, config_.hidden_size);
+  if (tables_.embedding.form == WeightForm::kLittleBit) {
     Fail(kEmbeddingName, "a dense or grouped tensor", "a compressed layer");
   }
   if (!config_.tie_word_embeddings)
-    head_ = Matrix(kHeadName, config_.vocab_size, config_.hidden_size);
-  final_norm_ = Norm(kFinalNormName, config_.hidden_size);
+    tables_.head = Matrix(kHeadName, config_.vocab_size, config_.hidden_size);
+  if (config_.learned_positions) {
+    tables_.positions = Matrix(kPositionsName, config_.PositionRows(), config_.hidden_size);
+  }
+  final_norm_ = Norm(FinalNorm(config_));
   layers_.resize(static_cast<size_t>(config_.num_layers));
   for (const NormSpec& spec : BlockNorms(config_)) {
-    layers_[spec.layer].norms[static_cast<int>(spec.norm)] = Norm(spec.name, spec.size);
+    layers_[spec.layer].norms[static_cast<int>(spec.norm)] = Norm(spec);
   }
   for (const LinearSpec& spec : BlockLinears(config_)) {
     WeightMatrix matrix = Matrix(spec.name + ".weight", spec.d_out, spec.d_in);
@@ -82,14 +94,19 @@ ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : pat
   if (littlebit_) LayOutCompressed(threads);
 }
 
+NormWeights UnitNorm(const NormSpec& spec) {
+  NormWeights norm{std::vector<float>(static_cast<size_t>(spec.size), 1.0f), {}};
+  if (!spec.bias.empty()) norm.bias.resize(norm.weight.size());
+  return norm;
+}
+
 ModelWeights::ModelWeights(ModelConfig config, std::vector<LayerWeights> layers,
-                           WeightMatrix embedding, WeightMatrix head,
-                           std::vector<LargeMemory> memory, const ModelSize& size)
+                           TableWeights tables, std::vector<LargeMemory> memory,
+                           const ModelSize& size)
     : config_(std::move(config)),
       layers_(std::move(layers)),
-      embedding_(std::move(embedding)),
-      head_(std::move(head)),
-      final_norm_(static_cast<size_t>(config_.hidden_size), 1.0f),
+      tables_(std::move(tables)),
+      final_norm_(UnitNorm(FinalNorm(config_))),
       memory_(std::move(memory)),
       random_size_(size) {}
 
@@ -109,7 +126,7 @@ void ModelWeights::LayOutCompressed(int threads) {
   for (const LinearSpec& spec : BlockLinears(config_)) {
     add(spec.name + ".weight", layers_[spec.layer][spec.projection]);
   }
-  add(kHeadName, head_);
+  add(kHeadName, tables_.head);
   LargeMemory& memory = memory_.emplace_back(bytes);
   for (const Job& job : jobs) job.matrix->paths = Layout(job.section->littlebit_shape(), memory);
   ThreadPool pool(threads);
@@ -130,7 +147,9 @@ ModelFiles ModelWeights::files() const {
 ModelSize ModelWeights::size() const {
   if (checkpoint_) {
     ModelSize size{.parameters = checkpoint_->parameter_count()};
-    for (const TensorView& tensor : checkpoint_->tensors()) size.bytes += tensor.data.size();
+    for (const TensorView& tensor : checkpoint_->tensors()) {
+      size.bytes += static_cast<uint64_t>(tensor.num_elements()) * DTypeBytes(tensor.dtype);
+    }
     return size;
   }
   if (littlebit_) {
@@ -213,9 +232,10 @@ std::vector<float> ModelWeights::Vector(const std::string& name, int64_t size) c
   return ToFloat(*tensor);
 }
 
-std::vector<float> ModelWeights::Norm(const std::string& name, int64_t size) const {
-  std::vector<float> norm = Vector(name, size);
-  for (float& weight : norm) weight += static_cast<float>(config_.norm_offset);
+NormWeights ModelWeights::Norm(const NormSpec& spec) const {
+  NormWeights norm{Vector(spec.name, spec.size), {}};
+  for (float& weight : norm.weight) weight += static_cast<float>(config_.norm_offset);
+  if (!spec.bias.empty()) norm.bias = Vector(spec.bias, spec.size);
   return norm;
 }
 

@@ -3,7 +3,7 @@
 // Before: formats/checkpoint, formats/littlebit_file or llamacpp/gguf_model maps and checks the
 // file. After: runtime/linear and runtime/transformer. Compressed matrices are laid out for the
 // kernels, in memory of their own, and their pages of the file given back; other matrices are not
-// copied (F64 ones are converted); norms and biases, which are small, are.
+// copied (F64 and transposed ones are converted); norms and biases, which are small, are.
 #ifndef LLMQ_RUNTIME_WEIGHTS_H_
 #define LLMQ_RUNTIME_WEIGHTS_H_
 
@@ -41,7 +41,7 @@ struct WeightMatrix {
   int group_bits = 0;                      // kGrouped
   GgmlType block_type = GgmlType::kQ8_0;   // kBlocks
   std::vector<CompressedPath> paths;       // kLittleBit: borrowed
-  std::vector<float> converted;            // F64 matrices as f32 [d_out, d_in]; else empty
+  std::vector<float> converted;            // F64 and transposed matrices as f32 [d_out, d_in]
   std::vector<float> bias;                 // [d_out], or empty
 
   GroupQuantShape group_shape() const { return {d_out, d_in, group_bits}; }
@@ -54,19 +54,32 @@ struct WeightMatrix {
 };
 
 struct MlpWeights {
-  WeightMatrix gate, up, down;
+  WeightMatrix gate, up, down;  // gate: empty if there is none
+};
+
+struct NormWeights {
+  std::vector<float> weight;  // [hidden], or [head_dim] over heads; empty: no norm. Offset included
+  std::vector<float> bias;    // the same, of LayerNorm; else empty
 };
 
 struct LayerWeights {
-  std::vector<float> norms[kNumBlockNorms];  // [hidden], or [head_dim] over heads; empty: none
+  NormWeights norms[kNumBlockNorms];
   WeightMatrix q, k, v, o;
   MlpWeights mlp;
 
   WeightMatrix& operator[](Projection projection);
-  const std::vector<float>& operator[](BlockNorm norm) const {
-    return norms[static_cast<int>(norm)];
-  }
+  const NormWeights& operator[](BlockNorm norm) const { return norms[static_cast<int>(norm)]; }
 };
+
+// The matrices outside the blocks.
+struct TableWeights {
+  WeightMatrix embedding;  // [vocab, hidden]
+  WeightMatrix head;       // the same; empty if tied
+  WeightMatrix positions;  // [PositionRows(), hidden]; empty if they are not learned
+};
+
+// Multiplies by 1 and adds 0.
+NormWeights UnitNorm(const NormSpec& spec);
 
 // A model's file, kept open, and its slots.
 class ModelWeights {
@@ -75,23 +88,26 @@ class ModelWeights {
   // missing, has another shape, or is stored in a way that cannot be run.
   ModelWeights(const std::filesystem::path& path, int threads);
   // Weights that stand for nothing (runtime/random_model).
-  ModelWeights(ModelConfig config, std::vector<LayerWeights> layers, WeightMatrix embedding,
-               WeightMatrix head, std::vector<LargeMemory> memory, const ModelSize& size);
+  ModelWeights(ModelConfig config, std::vector<LayerWeights> layers, TableWeights tables,
+               std::vector<LargeMemory> memory, const ModelSize& size);
 
   const ModelConfig& config() const { return config_; }
   ModelFiles files() const;  // none of random weights
   ModelSize size() const;
   const std::vector<LayerWeights>& layers() const { return layers_; }
-  const WeightMatrix& embedding() const { return embedding_; }  // [vocab, hidden]
-  const WeightMatrix& head() const { return config_.tie_word_embeddings ? embedding_ : head_; }
-  const std::vector<float>& final_norm() const { return final_norm_; }  // [hidden]
+  const WeightMatrix& embedding() const { return tables_.embedding; }
+  const WeightMatrix& head() const {
+    return config_.tie_word_embeddings ? tables_.embedding : tables_.head;
+  }
+  const WeightMatrix& positions() const { return tables_.positions; }
+  const NormWeights& final_norm() const { return final_norm_; }
 
  private:
   WeightMatrix Matrix(const std::string& name, int64_t d_out, int64_t d_in) const;
   WeightMatrix SectionMatrix(const LittleBitSection& section) const;
   void LayOutCompressed(int threads);
   std::vector<float> Vector(const std::string& name, int64_t size) const;
-  std::vector<float> Norm(const std::string& name, int64_t size) const;  // what it multiplies with
+  NormWeights Norm(const NormSpec& spec) const;
   std::optional<TensorView> FindDense(const std::string& name) const;
   [[noreturn]] void Fail(const std::string& name, const std::string& expected,
                          const std::string& found) const;
@@ -102,9 +118,8 @@ class ModelWeights {
   std::optional<GgufModel> gguf_;
   ModelConfig config_;
   std::vector<LayerWeights> layers_;
-  WeightMatrix embedding_;
-  WeightMatrix head_;  // empty if tied
-  std::vector<float> final_norm_;
+  TableWeights tables_;
+  NormWeights final_norm_;
   std::vector<LargeMemory> memory_;  // of compressed matrices
   ModelSize random_size_;            // of random weights
 };

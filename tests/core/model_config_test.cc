@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -36,6 +39,16 @@ ModelConfig Parse(const std::string& overrides, const std::string& generation = 
   return ParseModelConfig(Config(overrides), generation, "dir/config.json");
 }
 
+int64_t Parameters(const ModelConfig& config) {
+  int64_t count = 0;
+  for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
+    int64_t elements = 1;
+    for (const int64_t dimension : tensor.shape) elements *= dimension;
+    count += elements;
+  }
+  return count;
+}
+
 TEST(ModelConfigTest, ReadsLlamaAndFillsDefaults) {
   const ModelConfig config = Parse("{}");
   EXPECT_EQ(config.architecture, "LlamaForCausalLM");
@@ -46,7 +59,7 @@ TEST(ModelConfigTest, ReadsLlamaAndFillsDefaults) {
   EXPECT_EQ(config.rope.scaling, RopeScalingKind::kNone);
   EXPECT_FALSE(config.tie_word_embeddings);
   EXPECT_TRUE(config.bos_token_ids.empty());
-  EXPECT_EQ(Parse(R"({"rms_norm_eps": "<removed>"})").rms_norm_eps, 1e-6);  // transformers' default
+  EXPECT_EQ(Parse(R"({"rms_norm_eps": "<removed>"})").norm_eps, 1e-6);  // transformers' default
 }
 
 TEST(ModelConfigTest, ReadsPublishedShapes) {
@@ -54,13 +67,7 @@ TEST(ModelConfigTest, ReadsPublishedShapes) {
        {std::pair("llama-2-7b", 6738415616), std::pair("llama-2-13b", 13015864320)}) {
     const std::string path = std::string(LLMQ_TEST_GOLDEN_DIR) + "/shapes/" + name + "/config.json";
     const ModelConfig config = ParseModelConfig(ReadTextFile(path), "", path);
-    int64_t count = 0;
-    for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
-      int64_t elements = 1;
-      for (const int64_t dimension : tensor.shape) elements *= dimension;
-      count += elements;
-    }
-    EXPECT_EQ(count, parameters) << name;  // the numbers on the models' pages
+    EXPECT_EQ(Parameters(config), parameters) << name;  // the numbers on the models' pages
     EXPECT_EQ(config.torch_dtype, "float16");
   }
 }
@@ -116,8 +123,100 @@ TEST(ModelConfigTest, FamiliesDiffer) {
 
   const ModelConfig phi3 = parse("Phi3ForCausalLM", R"(, "partial_rotary_factor": 0.75)");
   EXPECT_EQ(phi3.rope.dim, 12);
-  ASSERT_EQ(FusedTensors(phi3).size(), 4u);
-  EXPECT_EQ(FusedTensors(phi3)[1].parts[1], "model.layers.0.mlp.up_proj.weight");
+  const std::vector<PublishedTensor> fused = PublishedNamesOf(phi3).tensors;
+  ASSERT_EQ(fused.size(), 4u);
+  EXPECT_EQ(fused[0].name, "model.layers.0.self_attn.qkv_proj.weight");
+  EXPECT_EQ(fused[2].parts[1].name, "model.layers.0.mlp.up_proj.weight");
+}
+
+// The config.json of openai-community/gpt2, shortened by what is ignored.
+constexpr const char* kGpt2 = R"({
+  "activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1,
+  "bos_token_id": 50256, "eos_token_id": 50256, "layer_norm_epsilon": 1e-05, "model_type": "gpt2",
+  "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024,
+  "vocab_size": 50257
+})";
+
+TEST(ModelConfigTest, ReadsGpt2) {
+  const ModelConfig config = ParseModelConfig(kGpt2, "", "dir/config.json");
+  EXPECT_EQ(Parameters(config), 124439808);  // the number on the model's page
+  EXPECT_EQ(config.intermediate_size, 3072);
+  EXPECT_EQ(config.max_position, 1024);
+  EXPECT_EQ(config.PositionRows(), 1024);
+  EXPECT_EQ(config.rope.dim, 0);
+  EXPECT_TRUE(config.tie_word_embeddings);
+  EXPECT_EQ(config.activation, Activation::kGeluTanh);
+  EXPECT_EQ(config.norm_kind, NormKind::kLayer);
+  ASSERT_EQ(BlockLinears(config).size(), 72u);
+  EXPECT_EQ(LinearsOfBlock(config, 11).end, 72u);
+  for (const LinearSpec& linear : BlockLinears(config)) {
+    EXPECT_EQ(BlockLinears(config)[LinearsOfBlock(config, linear.layer).begin +
+                                   IndexInBlock(config, linear.projection)]
+                  .name,
+              linear.name);
+    EXPECT_TRUE(linear.has_bias);
+  }
+}
+
+// All tensors of openai-community/gpt2's model.safetensors, in their shapes.
+TEST(ModelConfigTest, Gpt2IsPublishedUnderOtherNames) {
+  const ModelConfig config = ParseModelConfig(kGpt2, "", "dir/config.json");
+  std::map<std::string, std::vector<int64_t>> published = {{"wte.weight", {50257, 768}},
+                                                           {"wpe.weight", {1024, 768}},
+                                                           {"ln_f.weight", {768}},
+                                                           {"ln_f.bias", {768}}};
+  for (int n = 0; n < 12; ++n) {
+    const std::string h = "h." + std::to_string(n) + ".";
+    for (const char* norm : {"ln_1", "ln_2"}) {
+      published[h + norm + ".weight"] = published[h + norm + ".bias"] = {768};
+    }
+    published[h + "attn.c_attn.weight"] = {768, 2304};
+    published[h + "attn.c_attn.bias"] = {2304};
+    published[h + "attn.c_proj.weight"] = {768, 768};
+    published[h + "attn.c_proj.bias"] = {768};
+    published[h + "mlp.c_fc.weight"] = {768, 3072};
+    published[h + "mlp.c_fc.bias"] = {3072};
+    published[h + "mlp.c_proj.weight"] = {3072, 768};
+    published[h + "mlp.c_proj.bias"] = {768};
+  }
+  const PublishedNames names = PublishedNamesOf(config);
+  EXPECT_EQ(names.optional_prefix, "transformer.");
+  EXPECT_EQ(names.unused.size(), 24u);
+  EXPECT_EQ(names.unused[0], "h.0.attn.bias");
+  size_t parts = 0;
+  for (const PublishedTensor& tensor : names.tensors) {
+    std::vector<int64_t> shape = tensor.parts.front().shape;
+    shape[0] *= static_cast<int64_t>(tensor.parts.size());  // q, k and v are alike
+    if (tensor.transposed) std::swap(shape[0], shape[1]);
+    ASSERT_TRUE(published.contains(tensor.name)) << tensor.name;
+    EXPECT_EQ(shape, published[tensor.name]) << tensor.name;
+    parts += tensor.parts.size();
+  }
+  EXPECT_EQ(names.tensors.size(), published.size());
+  EXPECT_EQ(parts, ExpectedTensors(config).size());
+}
+
+TEST(ModelConfigTest, ReadsOpt) {
+  const auto parse = [](const std::string& more) {  // facebook/opt-1.3b
+    return ParseModelConfig(
+        R"({"architectures": ["OPTForCausalLM"], "activation_function": "relu", "ffn_dim": 8192,
+            "hidden_size": 2048, "max_position_embeddings": 2048, "num_attention_heads": 32,
+            "num_hidden_layers": 24, "vocab_size": 50272, "word_embed_proj_dim": 2048)" +
+            more + "}",
+        "", "dir/config.json");
+  };
+  const ModelConfig config = parse("");
+  EXPECT_EQ(Parameters(config), 1315758080);  // transformers counts the tied head once, too
+  EXPECT_EQ(config.PositionRows(), 2050);
+  EXPECT_EQ(config.activation, Activation::kRelu);
+  EXPECT_EQ(config.norm_eps, 1e-5);
+  EXPECT_TRUE(config.tie_word_embeddings);
+  EXPECT_FALSE(config.in_llama_cpp);
+  EXPECT_EQ(PublishedNamesOf(config).tensors.size(), ExpectedTensors(config).size());
+  const ModelConfig plain = parse(R"(, "enable_bias": false)");
+  EXPECT_EQ(Parameters(config) - Parameters(plain), 24 * (4 * 2048 + 8192 + 2048));
+  EXPECT_EQ(FinalNorm(plain).bias, "model.norm.bias");  // norms keep theirs
+  EXPECT_EQ(parse(R"(, "activation_function": "gelu")").activation, Activation::kGelu);
 }
 
 TEST(ModelConfigTest, LayerTypesSayWhichLayersSlide) {
@@ -209,14 +308,35 @@ TEST_P(ConfigLieTest, IsRefused) {
 INSTANTIATE_TEST_SUITE_P(
     All, ConfigLieTest,
     ::testing::Values(
-        Lie{R"({"architectures": ["GPT2LMHeadModel"]})", "found \"GPT2LMHeadModel\""},
-        Lie{R"({"architectures": ["GPT2LMHeadModel"]})", "LlamaForCausalLM, MistralForCausalLM"},
+        Lie{R"({"architectures": ["BloomForCausalLM"]})", "found \"BloomForCausalLM\""},
+        Lie{R"({"architectures": ["BloomForCausalLM"]})", "LlamaForCausalLM, MistralForCausalLM"},
         Lie{R"({"architectures": "<removed>"})",
             "\"architectures\": expected a list of one name, found nothing"},
         Lie{R"({"architectures": []})", "\"architectures\""},
         Lie{R"({"architectures": [7]})", "\"architectures\""},
         Lie{R"({"quantization_config": {"quant_method": "gptq"}})", "quantized checkpoint"},
         Lie{R"({"hidden_act": "gelu"})", "found \"gelu\""},
+        Lie{R"({"architectures": ["OPTForCausalLM"]})", "\"ffn_dim\": expected an integer"},
+        Lie{R"({"architectures": ["OPTForCausalLM"], "ffn_dim": 96, "do_layer_norm_before": false})",
+            "\"do_layer_norm_before\": expected true, found false"},
+        Lie{R"({"architectures": ["OPTForCausalLM"], "ffn_dim": 96,
+                "_remove_final_layer_norm": true})",
+            "\"_remove_final_layer_norm\": expected false, found true"},
+        Lie{R"({"architectures": ["OPTForCausalLM"], "ffn_dim": 96,
+                "layer_norm_elementwise_affine": false})",
+            "\"layer_norm_elementwise_affine\": expected true"},
+        Lie{R"({"architectures": ["OPTForCausalLM"], "ffn_dim": 96, "word_embed_proj_dim": 32})",
+            "\"word_embed_proj_dim\": expected 64 as \"hidden_size\", found 32"},
+        Lie{R"({"architectures": ["OPTForCausalLM"], "ffn_dim": 96,
+                "activation_function": "mish"})",
+            "\"activation_function\": expected one of relu, gelu, gelu_new"},
+        Lie{R"({"architectures": ["GPT2LMHeadModel"]})", "\"n_embd\": expected an integer"},
+        Lie{R"({"architectures": ["GPT2LMHeadModel"], "n_embd": 66, "n_layer": 1, "n_head": 4,
+                "n_positions": 8})",
+            "\"n_embd\": expected a multiple of 4 heads"},
+        Lie{R"({"architectures": ["GPT2LMHeadModel"], "n_embd": 64, "n_layer": 1, "n_head": 4,
+                "n_positions": 8, "scale_attn_by_inverse_layer_idx": true})",
+            "\"scale_attn_by_inverse_layer_idx\": expected false, found true"},
         Lie{R"({"hidden_size": "<removed>"})",
             "\"hidden_size\": expected an integer, found nothing"},
         Lie{R"({"hidden_size": 0})", "\"hidden_size\": expected an integer from 1"},

@@ -419,6 +419,10 @@ TEST_P(KernelsTest, ScalesAndFunctionsAtEveryLength) {
     law().floats->rms_norm(start.data(), s.data(), 1e-5, n, expected.data());
     kernels().floats->rms_norm(start.data(), s.data(), 1e-5, n, found.data());
     ASSERT_EQ(found, expected) << n;
+    const auto bias = Floats(n);
+    law().floats->layer_norm(start.data(), s.data(), bias.data(), 1e-5, n, expected.data());
+    kernels().floats->layer_norm(start.data(), s.data(), bias.data(), 1e-5, n, found.data());
+    ASSERT_EQ(found, expected) << n;
   }
 }
 
@@ -586,6 +590,10 @@ TEST(ScalarKernels, FunctionsAgreeWithTheMathLibrary) {
   law.rms_norm(x, weight, 0.5, 2, out);
   EXPECT_NEAR(out[0], 3 / std::sqrt(13.0), 1e-6);
   EXPECT_NEAR(out[1], -8 / std::sqrt(13.0), 1e-6);
+  const float bias[] = {10, 20};
+  law.layer_norm(x, weight, bias, 0.5, 2, out);  // the mean is -0.5, the variance 12.25
+  EXPECT_NEAR(out[0], 10 + 3.5 / std::sqrt(12.75), 1e-6);
+  EXPECT_NEAR(out[1], 20 - 7 / std::sqrt(12.75), 1e-6);
 }
 
 }  // namespace

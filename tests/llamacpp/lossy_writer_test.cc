@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
+#include "formats/safetensors_shards.h"
 #include "llamacpp/file_type.h"
 #include "llmq/convert.h"
 #include "llmq/error.h"
@@ -59,6 +63,10 @@ TEST(FileTypes, MixByTheRules) {
   const Decision decisions[] = {
       {"Q4_K_M", 32, 8, false, "blk.0.attn_v.weight", 4096, kQ6_K},
       {"Q4_K_M", 32, 8, false, "blk.4.attn_v.weight", 4096, kQ4_K},
+      {"Q4_K_M", 32, 8, false, "blk.0.attn_qkv.weight", 4096, kQ6_K},
+      {"Q3_K_M", 32, 8, false, "blk.2.attn_qkv.weight", 4096, kQ4_K},
+      {"Q4_K_M", 12, 8, true, "position_embd.weight", 768, kF32},
+      {"F16", 12, 8, true, "position_embd.weight", 768, kF32},
       {"Q4_K_M", 32, 8, false, "blk.6.ffn_down.weight", 11008, kQ6_K},
       {"Q4_K_M", 32, 8, false, "blk.27.ffn_down.weight", 11008, kQ6_K},
       {"Q4_K_M", 32, 8, false, "blk.28.ffn_down.weight", 11008, kQ6_K},
@@ -149,6 +157,70 @@ TEST(GgufLossy, ValuesThatDoNotFitTheTypeAreNamed) {
                 [&] { WriteGgufLossy(file, directory / "m.gguf", {.file_type = type}, GoOn); });
   }
   EXPECT_NO_THROW(WriteGgufLossy(file, directory / "m.gguf", {.file_type = "BF16"}, GoOn));
+}
+
+std::vector<float> GgufValues(const GgufFile& file, const std::string& name) {
+  const GgufTensor* tensor = file.FindTensor(name);
+  if (tensor == nullptr) return {};
+  EXPECT_EQ(tensor->type, GgmlType::kF32) << name;
+  std::vector<float> values(static_cast<size_t>(tensor->num_elements()));
+  DequantizeRow(tensor->type, tensor->data, values);
+  return values;
+}
+
+// As the checkpoints hold them, before they are split: of GPT-2 transposed.
+TEST(GgufLossy, WhatIsPublishedFusedIsFusedAgain) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path parity = std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "parity";
+  const auto convert = [&](const char* model) {
+    WriteDenseCopy(parity / model, directory / "m.littlebit");
+    WriteGgufLossy(LittleBitFile(directory / "m.littlebit"), directory / "m.gguf",
+                   {.file_type = "F32"}, GoOn);
+    return GgufFile(directory / "m.gguf");
+  };
+  {
+    const SafetensorsShards raw(parity / "phi3-longrope");
+    const GgufFile gguf = convert("phi3-longrope");
+    const std::string layer = "model.layers.1.";
+    EXPECT_EQ(GgufValues(gguf, "blk.1.attn_qkv.weight"),
+              ToFloat(*raw.Find(layer + "self_attn.qkv_proj.weight")));
+    EXPECT_EQ(GgufValues(gguf, "blk.1.ffn_up.weight"),
+              ToFloat(*raw.Find(layer + "mlp.gate_up_proj.weight")));
+    EXPECT_EQ(gguf.FindTensor("blk.1.ffn_gate.weight"), nullptr);
+    EXPECT_EQ(GgufValues(gguf, "rope_factors_short.weight"),
+              (std::vector<float>{1.0f, 1.1f, 1.3f, 1.7f}));
+    EXPECT_EQ(GgufValues(gguf, "rope_factors_long.weight"),
+              (std::vector<float>{1.0f, 1.5f, 3.0f, 4.0f}));
+  }
+  const SafetensorsShards raw(parity / "gpt2");
+  const GgufFile gguf = convert("gpt2");
+  EXPECT_EQ(gguf.FindTensor("blk.0.attn_qkv.weight")->shape, (std::vector<int64_t>{96, 32}));
+  const std::vector<float> found = GgufValues(gguf, "blk.0.attn_qkv.weight");
+  const std::vector<float> conv = ToFloat(*raw.Find("transformer.h.0.attn.c_attn.weight"));
+  for (size_t row = 0; row < 96; ++row) {
+    for (size_t col = 0; col < 32; ++col) {
+      ASSERT_EQ(found[row * 32 + col], conv[col * 96 + row]) << row << ", " << col;
+    }
+  }
+  EXPECT_EQ(GgufValues(gguf, "blk.0.attn_qkv.bias"),
+            ToFloat(*raw.Find("transformer.h.0.attn.c_attn.bias")));
+  EXPECT_EQ(GgufValues(gguf, "position_embd.weight"), ToFloat(*raw.Find("transformer.wpe.weight")));
+  EXPECT_EQ(GgufValues(gguf, "output_norm.bias"), ToFloat(*raw.Find("transformer.ln_f.bias")));
+  EXPECT_NE(gguf.Get<float>("gpt2.attention.layer_norm_epsilon"), nullptr);
+}
+
+TEST(GgufLossy, WhatLlamaCppWouldRunAsAnotherModelIsRefused) {
+  const TemporaryDirectory directory;
+  for (const auto& [model, part] :
+       {std::pair("opt", "OPTForCausalLM: expected a family that llama.cpp knows"),
+        std::pair("gpt2-unscaled", "\"activation_function\": expected gelu_new")}) {
+    WriteDenseCopy(std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "parity" / model,
+                   directory / "m.littlebit");
+    ExpectError(ErrorCode::kUnsupportedConversion, part, [&] {
+      WriteGgufLossy(LittleBitFile(directory / "m.littlebit"), directory / "m.gguf", {}, GoOn);
+    });
+    EXPECT_FALSE(std::filesystem::exists(directory / "m.gguf"));
+  }
 }
 
 TEST(GgufLossy, UnknownTensorsAreLeftOutAloud) {

@@ -138,6 +138,11 @@ const Case kCases[] = {
     {"gemma3", ""},
     {"phi3-partial", ""},
     {"phi3-longrope", ""},
+    {"opt", ""},
+    {"opt-plain-linears", ""},
+    {"gpt2", ""},
+    {"gpt2-published", ""},
+    {"gpt2-unscaled", ""},
 };
 INSTANTIATE_TEST_SUITE_P(Models, ParityTest,
                          ::testing::Combine(::testing::ValuesIn(kCases),

@@ -75,6 +75,18 @@ TEST_F(SessionTest, CapacityIsTheContextOrWhatIsAskedFor) {
               [&] { Session::Create(*model_, std::numeric_limits<int64_t>::max()); });
 }
 
+TEST(LearnedPositions, AreTheLongestContext) {
+  const auto model = Model::Open(std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "parity" / "opt", 1);
+  ExpectError(ErrorCode::kInvalidArguments, "expected at most 96 tokens",
+              [&] { Session::Create(*model, 97); });
+  const auto session = Session::Create(*model, 0);
+  const std::vector<int32_t> tokens(96, 7);
+  session->Append(tokens);  // up to the last row of the table
+  ExpectError(ErrorCode::kInvalidArguments, "context: expected at most 0 more tokens", [&] {
+    session->Append({tokens.data(), 1});
+  });
+}
+
 TEST_F(SessionTest, LongPromptEqualsItsPieces) {  // longer than the chunks a prompt is cut into
   std::vector<int32_t> tokens(500);
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>((i * 37 + 11) % 512);

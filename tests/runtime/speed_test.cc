@@ -88,6 +88,22 @@ TEST(RandomModel, ComputesFiniteNumbersOfItsOwnSize) {
   }
 }
 
+TEST(RandomModel, HasLayerNormsAndPositionsIfTheModelHas) {
+  const ModelConfig config = ParseModelConfig(
+      R"({"architectures": ["GPT2LMHeadModel"], "n_embd": 256, "n_layer": 2, "n_head": 4,
+          "n_positions": 16, "vocab_size": 300})",
+      "", "config.json");
+  for (const double bpw : {0.0, 1.0}) {
+    const auto model = MakeRandomModel(config, {.bpw = bpw}, {.threads = 2});
+    const auto session = Session::Create(*model, 0);
+    for (const float logit : session->Append(std::vector<int32_t>(16, 7))) {
+      ASSERT_TRUE(std::isfinite(logit)) << bpw;
+    }
+    const int64_t block = 12 * 256 * 256 + 13 * 256;  // with all biases
+    EXPECT_EQ(SizeOf(*model).parameters, 2 * block + 2 * 256 + (300 + 16) * 256);
+  }
+}
+
 TEST(RandomModel, CountsBytesAsAFileHasThem) {
   const ModelConfig config = SmallShape();
   const auto model = MakeRandomModel(config, {.bpw = 1.0, .table_bits = 4}, {.threads = 1});

@@ -16,6 +16,7 @@
 #include "compress/torch_bridge.h"
 #include "compress/train/block_trainer.h"
 #include "compress/train/data_loader.h"
+#include "compress/train/load_frame.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -99,6 +100,9 @@ class BlockCompressor {
     const int bits = run_.table_bits.embedding;
     const at::Tensor stored = bits == 16 ? original : StoredTableValues(view, bits);
     checkpoint.Release(view);
+    const at::Tensor positions = checkpoint.config().learned_positions
+                                     ? LoadTensor(checkpoint, kPositionsName, at::kCPU)
+                                     : at::Tensor();
     const int64_t length = run_.train.sequence_tokens;
     const int64_t wanted = (run_.train.block_tokens + length - 1) / length;
     const int64_t count = std::min(wanted, static_cast<int64_t>(run_.tokens.size()) / length);
@@ -106,8 +110,11 @@ class BlockCompressor {
         DataLoader(run_.tokens, length, count, run_.options.seed).Batch(0);  // [N, T]
     for (int64_t i = 0; i < count; ++i) {
       const at::Tensor sequence = tokens.narrow(0, i, 1);
-      inputs_.push_back(Kept(model_->Embed({.embedding = stored}, sequence)));
-      targets_.push_back(Kept(model_->Embed({.embedding = original}, sequence)));
+      const auto embed = [&](const at::Tensor& table) {
+        return Kept(model_->Embed({.embedding = table, .positions = positions}, sequence));
+      };
+      inputs_.push_back(embed(stored));
+      targets_.push_back(embed(original));
     }
   }
 
@@ -146,7 +153,8 @@ class BlockCompressor {
     }
     block.norms.resize(kNumBlockNorms);
     for (const NormSpec& spec : Norms()) {
-      block.norms[static_cast<size_t>(spec.norm)] = frame(spec.name);
+      block.norms[static_cast<size_t>(spec.norm)] = {
+          frame(spec.name), spec.bias.empty() ? at::Tensor() : frame(spec.bias)};
     }
     return block;
   }
@@ -283,7 +291,10 @@ class BlockCompressor {
   // Norms and biases of the block, with their sizes.
   std::vector<std::pair<std::string, int64_t>> FrameTensors() const {
     std::vector<std::pair<std::string, int64_t>> tensors;
-    for (const NormSpec& spec : Norms()) tensors.emplace_back(spec.name, spec.size);
+    for (const NormSpec& spec : Norms()) {
+      tensors.emplace_back(spec.name, spec.size);
+      if (!spec.bias.empty()) tensors.emplace_back(spec.bias, spec.size);
+    }
     for (size_t i = First(); i < Range().end; ++i) {
       if (linears_[i].has_bias) tensors.emplace_back(linears_[i].name + ".bias", linears_[i].d_out);
     }

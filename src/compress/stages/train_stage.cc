@@ -37,7 +37,9 @@ FrameWeights FirstFrame(const RunContext& run, const FrameWeights& original) {
     if (found != run.frame.end()) tensor = found->second.to(device);
   };
   for (const NormSpec& spec : BlockNorms(run.checkpoint.config())) {
-    replace(spec.name, frame.norms[NormIndex(spec.layer, spec.norm)]);
+    NormTensors& norm = frame.norms[NormIndex(spec.layer, spec.norm)];
+    replace(spec.name, norm.weight);
+    replace(spec.bias, norm.bias);
   }
   const std::vector<LinearSpec> linears = BlockLinears(run.checkpoint.config());
   for (size_t i = 0; i < linears.size(); ++i) replace(linears[i].name + ".bias", frame.biases[i]);

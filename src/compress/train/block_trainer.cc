@@ -24,8 +24,9 @@ void DenseBlock::VisitMoving(BlockWeights& weights, const Visit& visit) const {
     if (!fixed_[p]) visit(weights.matrices[p]);
     if (weights.biases[p].defined()) visit(weights.biases[p]);
   }
-  for (at::Tensor& norm : weights.norms) {
-    if (norm.defined()) visit(norm);
+  for (NormTensors& norm : weights.norms) {
+    if (norm.weight.defined()) visit(norm.weight);
+    if (norm.bias.defined()) visit(norm.bias);
   }
 }
 

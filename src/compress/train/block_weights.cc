@@ -17,7 +17,7 @@ BlockWeights LoadBlockWeights(const Checkpoint& checkpoint, int64_t layer, at::D
   block.norms.resize(kNumBlockNorms);
   for (const NormSpec& spec : BlockNorms(checkpoint.config())) {
     if (spec.layer != layer) continue;
-    block.norms[static_cast<size_t>(spec.norm)] = LoadNorm(checkpoint, spec.name, device);
+    block.norms[static_cast<size_t>(spec.norm)] = LoadNorm(checkpoint, spec, device);
   }
   return block;
 }
@@ -33,7 +33,8 @@ ModelConfig OneBlockConfig(const ModelConfig& config, int64_t layer) {
 
 FrameWeights OneBlockFrame(const BlockWeights& block) {
   FrameWeights frame;
-  frame.final_norm = at::ones({1}, block.matrices.front().options());
+  const at::TensorOptions options = block.matrices.front().options();
+  frame.final_norm = {at::ones({1}, options), at::zeros({1}, options)};
   frame.norms = block.norms;
   frame.biases = block.biases;
   return frame;

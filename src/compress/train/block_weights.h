@@ -16,7 +16,7 @@ namespace llmq {
 struct BlockWeights {
   std::vector<at::Tensor> matrices;  // [d_out, d_in] per projection
   std::vector<at::Tensor> biases;    // [d_out] per projection, undefined where there is none
-  std::vector<at::Tensor> norms;     // by BlockNorm, undefined where there is none
+  std::vector<NormTensors> norms;    // by BlockNorm
 };
 
 // Throws Error{kFactorizationFailed} for weights that are not finite.

@@ -23,14 +23,15 @@ class Loader {
 
   void LoadTables() {
     frame_.embedding = Load(kEmbeddingName);
+    if (checkpoint_.config().learned_positions) frame_.positions = Load(kPositionsName);
     frame_.head = checkpoint_.config().tie_word_embeddings ? frame_.embedding : Load(kHeadName);
-    frame_.final_norm = LoadNorm(checkpoint_, kFinalNormName, device_);
+    frame_.final_norm = LoadNorm(checkpoint_, FinalNorm(checkpoint_.config()), device_);
   }
 
   void LoadNormsAndBiases(int64_t layer) {
     for (const NormSpec& spec : norms_) {
       if (spec.layer != layer) continue;
-      frame_.norms[NormIndex(layer, spec.norm)] = LoadNorm(checkpoint_, spec.name, device_);
+      frame_.norms[NormIndex(layer, spec.norm)] = LoadNorm(checkpoint_, spec, device_);
     }
     const LinearRange block = LinearsOfBlock(checkpoint_.config(), layer);
     for (size_t i = block.begin; i < block.end; ++i) {
@@ -69,10 +70,12 @@ at::Tensor LoadTensor(const Checkpoint& checkpoint, const std::string& name, at:
   return tensor;
 }
 
-at::Tensor LoadNorm(const Checkpoint& checkpoint, const std::string& name, at::Device device) {
-  const at::Tensor weight = LoadTensor(checkpoint, name, device);
+NormTensors LoadNorm(const Checkpoint& checkpoint, const NormSpec& norm, at::Device device) {
+  NormTensors tensors{LoadTensor(checkpoint, norm.name, device), {}};
   const double offset = checkpoint.config().norm_offset;
-  return offset == 0 ? weight : weight + offset;
+  if (offset != 0) tensors.weight += offset;
+  if (!norm.bias.empty()) tensors.bias = LoadTensor(checkpoint, norm.bias, device);
+  return tensors;
 }
 
 Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device) {

@@ -15,13 +15,13 @@ namespace llmq {
 // A tensor as f32 on `device`.
 at::Tensor LoadTensor(const Checkpoint& checkpoint, const std::string& name, at::Device device);
 // A norm as it multiplies: with the family's offset.
-at::Tensor LoadNorm(const Checkpoint& checkpoint, const std::string& name, at::Device device);
+NormTensors LoadNorm(const Checkpoint& checkpoint, const NormSpec& norm, at::Device device);
 
 // Frame with the original embedding and head, and all dense linears, on `device`. All throw
 // Error{kFactorizationFailed} for weights that are not finite.
 Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device);
 // Its pieces, for those who hold one at a time; what is not loaded is undefined.
-Teacher LoadTables(const Checkpoint& checkpoint, at::Device device);  // embedding, head, last norm
+Teacher LoadTables(const Checkpoint& checkpoint, at::Device device);  // all outside the blocks
 Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device);
 
 // The frame alone.

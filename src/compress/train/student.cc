@@ -49,10 +49,17 @@ Student::Student(const ModelConfig& config, std::vector<LayerFactors> layers,
   MakeLeaves(device);
 }
 
+void Student::AddNorm(const NormSpec& spec, const NormTensors& norm, at::Device device) {
+  Add(spec.name, norm.weight, 1, device);
+  if (norms_have_bias_) Add(spec.bias, norm.bias, 1, device);
+}
+
 void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at::Device device) {
   const std::vector<LinearSpec> linears = BlockLinears(config);
   frozen_.embedding = frame.embedding;
+  frozen_.positions = frame.positions;
   frozen_.head = frame.head;
+  norms_have_bias_ = config.norm_kind == NormKind::kLayer;
   first_frame_parameter_ = parameters_.size();
   for (size_t i = 0; i < linears.size(); ++i) {
     has_bias_.push_back(linears[i].has_bias);
@@ -61,10 +68,10 @@ void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at:
   has_norm_.resize(frame.norms.size());
   for (const NormSpec& spec : BlockNorms(config)) {
     const size_t index = NormIndex(spec.layer, spec.norm);
-    Add(spec.name, frame.norms[index], 1, device);
+    AddNorm(spec, frame.norms[index], device);
     has_norm_[index] = true;
   }
-  Add(kFinalNormName, frame.final_norm, 1, device);
+  AddNorm(FinalNorm(config), frame.final_norm, device);
 }
 
 void Student::AddLatent(std::string name, const at::Tensor& value, at::Device device) {
@@ -160,10 +167,14 @@ FrameWeights Student::Frame(const std::vector<at::Tensor>& leaves) const {
   for (const bool has_bias : has_bias_) {
     frame.biases.push_back(has_bias ? leaves[next++] : at::Tensor());
   }
+  const auto take_norm = [&] {
+    const at::Tensor weight = leaves[next++];
+    return NormTensors{weight, norms_have_bias_ ? leaves[next++] : at::Tensor()};
+  };
   for (const bool has_norm : has_norm_) {
-    frame.norms.push_back(has_norm ? leaves[next++] : at::Tensor());
+    frame.norms.push_back(has_norm ? take_norm() : NormTensors());
   }
-  frame.final_norm = leaves[next];
+  frame.final_norm = take_norm();
   return frame;
 }
 

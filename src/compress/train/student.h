@@ -57,6 +57,7 @@ class Student {
   void AddLatent(std::string name, const at::Tensor& value, at::Device device);
   void AddScale(std::string name, const at::Tensor& value, at::Device device);
   void Add(std::string name, const at::Tensor& value, double rate, at::Device device);
+  void AddNorm(const NormSpec& spec, const NormTensors& norm, at::Device device);
   void AddFrame(const ModelConfig& config, const FrameWeights& frame, at::Device device);
   void MakeLeaves(at::Device device);
   template <typename Visit>
@@ -67,10 +68,11 @@ class Student {
   std::vector<LittleBitShape> shapes_;
   size_t paths_ = 1;
   TrainedPart part_;
-  FrameWeights frozen_;  // embedding and head only
+  FrameWeights frozen_;  // the tables only
   std::vector<Parameter> parameters_;
-  std::vector<bool> has_bias_;        // per linear
-  std::vector<bool> has_norm_;        // by NormIndex
+  std::vector<bool> has_bias_;  // per linear
+  std::vector<bool> has_norm_;  // by NormIndex
+  bool norms_have_bias_ = false;
   size_t first_frame_parameter_ = 0;  // biases, then the norms of each block, then the final norm
   size_t first_frame_leaf_ = 0;       // of the same
   std::vector<at::Tensor> leaves_;

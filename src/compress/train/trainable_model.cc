@@ -28,7 +28,7 @@ class TrainableModel::BlockParts {
     const at::Tensor y = linears_.Apply(index, x);
     return frame_.biases[index].defined() ? y + frame_.biases[index] : y;
   }
-  const at::Tensor& norm(BlockNorm norm) const { return frame_.norms[NormIndex(layer_, norm)]; }
+  const NormTensors& norm(BlockNorm norm) const { return frame_.norms[NormIndex(layer_, norm)]; }
 
  private:
   const ModelConfig& config_;
@@ -63,12 +63,15 @@ TrainableModel::Rotation TrainableModel::MakeRotation(const RopeConfig& config,
           (angles.sin() * rope.attention_factor).to(device)};
 }
 
-at::Tensor TrainableModel::Norm(const at::Tensor& x, const at::Tensor& weight) const {
-  return weight.defined() ? RmsNorm(x, weight, config_.rms_norm_eps) : x;
+at::Tensor TrainableModel::Norm(const at::Tensor& x, const NormTensors& norm) const {
+  if (!norm.weight.defined()) return x;
+  if (config_.norm_kind == NormKind::kRms) return RmsNorm(x, norm.weight, config_.norm_eps);
+  return at::layer_norm(x, norm.weight.sizes(), norm.weight, norm.bias, config_.norm_eps);
 }
 
 at::Tensor TrainableModel::Rotate(const at::Tensor& heads, const Rotation& rotation) const {
   const int64_t dim = 2 * rotation.cos.size(1);
+  if (dim == 0) return heads;
   if (dim == config_.head_dim) return RotatePairs(heads, rotation.cos, rotation.sin);
   const at::Tensor turned = RotatePairs(heads.narrow(-1, 0, dim), rotation.cos, rotation.sin);
   return at::cat({turned, heads.narrow(-1, dim, config_.head_dim - dim)}, -1);
@@ -113,16 +116,28 @@ at::Tensor TrainableModel::Attention(int64_t layer, const at::Tensor& x,
                      mixed.transpose(1, 2).reshape({batch, length, config_.num_heads * dim}));
 }
 
+at::Tensor TrainableModel::Activated(const at::Tensor& x) const {
+  switch (config_.activation) {
+    case Activation::kGeluTanh: return at::gelu(x, "tanh");
+    case Activation::kGelu: return at::gelu(x);
+    case Activation::kRelu: return at::relu(x);
+    default: return at::silu(x);
+  }
+}
+
 at::Tensor TrainableModel::Mlp(const at::Tensor& x, const BlockParts& block) const {
-  const at::Tensor gate = block.Apply(Projection::kGate, x);
-  const at::Tensor active =
-      config_.activation == Activation::kGeluTanh ? at::gelu(gate, "tanh") : at::silu(gate);
+  if (!config_.gated_mlp) {
+    return block.Apply(Projection::kDown, Activated(block.Apply(Projection::kUp, x)));
+  }
+  const at::Tensor active = Activated(block.Apply(Projection::kGate, x));
   return block.Apply(Projection::kDown, active * block.Apply(Projection::kUp, x));
 }
 
 at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& tokens) const {
-  const at::Tensor x = at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, hidden]
-  return config_.embedding_scale == 1 ? x : x * config_.embedding_scale;
+  at::Tensor x = at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, hidden]
+  if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
+  if (!config_.learned_positions) return x;
+  return x + frame.positions.narrow(0, config_.position_offset, tokens.size(-1));
 }
 
 at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,

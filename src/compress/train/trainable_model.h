@@ -32,12 +32,19 @@ class DenseLinears : public LinearSet {
   std::vector<at::Tensor> weights_;  // [d_out, d_in] each
 };
 
+// [hidden], or [head_dim] over heads.
+struct NormTensors {
+  at::Tensor weight;  // as it multiplies, offset included; undefined: no norm
+  at::Tensor bias;    // of LayerNorm
+};
+
 // Everything but the matrices of the blocks. All f32.
 struct FrameWeights {
-  at::Tensor embedding;            // [vocab, hidden]
-  at::Tensor head;                 // [vocab, hidden]; the embedding itself if tied
-  at::Tensor final_norm;           // [hidden]; norms as they multiply, offset included
-  std::vector<at::Tensor> norms;   // kNumBlockNorms per block; undefined where there is none
+  at::Tensor embedding;  // [vocab, hidden]
+  at::Tensor positions;  // [PositionRows(), hidden]; undefined if they are not learned
+  at::Tensor head;       // [vocab, hidden]; the embedding itself if tied
+  NormTensors final_norm;
+  std::vector<NormTensors> norms;  // kNumBlockNorms per block
   std::vector<at::Tensor> biases;  // [d_out] per linear, undefined where there is none
 };
 
@@ -77,12 +84,13 @@ class TrainableModel {
   class BlockParts;
   Rotation MakeRotation(const RopeConfig& rope, int64_t sequence_tokens, at::Device device) const;
   // Identity for an undefined weight.
-  at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) const;
+  at::Tensor Norm(const at::Tensor& x, const NormTensors& norm) const;
   at::Tensor Rotate(const at::Tensor& heads, const Rotation& rotation) const;
   // q, k, v [B, heads, T, head_dim] -> the same shape.
   at::Tensor Mix(int64_t layer, const at::Tensor& q, const at::Tensor& k,
                  const at::Tensor& v) const;
   at::Tensor Attention(int64_t layer, const at::Tensor& x, const BlockParts& block) const;
+  at::Tensor Activated(const at::Tensor& x) const;
   at::Tensor Mlp(const at::Tensor& x, const BlockParts& block) const;
 
   ModelConfig config_;
