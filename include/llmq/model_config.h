@@ -40,6 +40,22 @@ struct RopeConfig {
 // Of the gate, before it multiplies: x sigmoid(x), or GELU by its tanh approximation.
 enum class Activation { kSilu, kGeluTanh };
 
+// What published checkpoints call the tensors of experts: "mlp.experts.3.gate_proj", or
+// "block_sparse_moe.experts.3.w1".
+enum class ExpertNames { kQwen, kMixtral };
+
+// Mixture of experts: MLPs of which a token runs those that a router chooses for it.
+struct ExpertConfig {
+  int64_t count = 0;              // in a layer that has them; 0: no layer has
+  int64_t per_token = 0;          // chosen: those with the highest probability
+  int64_t intermediate_size = 0;  // of one
+  // Of one more, which every token runs and a gate of its own weighs; 0: there is none.
+  int64_t shared_intermediate_size = 0;
+  bool normalized = false;  // weights of the chosen are divided by their sum
+  ExpertNames names = ExpertNames::kQwen;
+  std::vector<bool> sparse_layers;  // which layers have experts; the others have an MLP
+};
+
 struct ModelConfig {
   std::string architecture;       // "LlamaForCausalLM"
   std::string model_type;         // "llama"
@@ -70,6 +86,7 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
+  ExpertConfig experts;
   std::array<int64_t, 2> fp8_block = {0, 0};  // rows, columns of an FP8 scale; 0: not in blocks
   bool fused_projections = false;  // the checkpoint has q, k, v in one tensor, gate and up in one
   RopeConfig rope;
@@ -84,6 +101,19 @@ struct ModelConfig {
   }
   bool TurnsBySlidingRope(int64_t layer) const {
     return sliding_rope.has_value() && WindowOf(layer) > 0;
+  }
+  // True if the layer has experts.
+  bool IsSparse(int64_t layer) const {
+    return experts.count > 0 && experts.sparse_layers[static_cast<size_t>(layer)];
+  }
+  // A layer's MLPs: one, or its experts and behind them the shared one.
+  int64_t NumMlps(int64_t layer) const {
+    if (!IsSparse(layer)) return 1;
+    return experts.count + (experts.shared_intermediate_size > 0 ? 1 : 0);
+  }
+  int64_t MlpSize(int64_t layer, int64_t mlp) const {
+    if (!IsSparse(layer)) return intermediate_size;
+    return mlp < experts.count ? experts.intermediate_size : experts.shared_intermediate_size;
   }
   double AttentionScale() const {
     return attention_scale != 0 ? attention_scale : 1 / std::sqrt(static_cast<double>(head_dim));
@@ -112,7 +142,7 @@ constexpr bool DependsOnLength(RopeScalingKind kind) {
 }
 
 // The projections of a block, in the order in which they are computed: four of attention, then
-// those of its MLP.
+// those of its MLP, or of each of its MLPs.
 enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
 
 // One linear layer that gets compressed: its name without ".weight", for example
@@ -124,9 +154,11 @@ struct LinearSpec {
   int64_t d_out = 0;
   int64_t d_in = 0;
   bool has_bias = false;
+  int64_t mlp = 0;  // which of the block's MLPs; 0 in attention
 };
 
-// All linears of all blocks, in the order layer, projection: the order of work and of the file.
+// All linears of all blocks, in the order layer, MLP, projection: the order of work and of the
+// file.
 std::vector<LinearSpec> BlockLinears(const ModelConfig& config);
 
 // Where the linears of one block stand among them: [begin, end).
@@ -137,7 +169,7 @@ struct LinearRange {
 };
 LinearRange LinearsOfBlock(const ModelConfig& config, int64_t layer);
 // Where a projection stands within its block.
-size_t IndexInBlock(const ModelConfig& config, Projection projection);
+size_t IndexInBlock(const ModelConfig& config, Projection projection, int64_t mlp = 0);
 
 // The norms of a block: before attention and before the MLP; with sandwich_norms after each of the
 // two; with qk_norm over heads of queries and of keys.
@@ -154,6 +186,20 @@ struct NormSpec {
 // Those that the blocks have, in the order layer, norm.
 std::vector<NormSpec> BlockNorms(const ModelConfig& config);
 
+// The small matrices of blocks with experts. They stay as they are, and multiply in float32.
+enum class Router { kExperts, kShared };
+inline constexpr int kNumRouters = 2;
+
+struct RouterSpec {
+  std::string name;  // "model.layers.3.mlp.gate.weight"
+  int64_t layer = 0;
+  Router router = Router::kExperts;
+  int64_t rows = 0;  // [rows, hidden]: one per expert; one, whose sigmoid weighs the shared expert
+};
+
+// In the order layer, router.
+std::vector<RouterSpec> BlockRouters(const ModelConfig& config);
+
 // Names of the tensors outside the linears, in Hugging Face's terms.
 std::string InputNormName(int64_t layer);  // "model.layers.N.input_layernorm.weight"
 // The norm before the MLP, or with sandwich_norms the one after attention.
@@ -162,15 +208,6 @@ inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr const char* kFinalNormName = "model.norm.weight";
 inline constexpr const char* kHeadName = "lm_head.weight";
 
-// A tensor of a checkpoint whose rows are several linears' one after the other.
-struct FusedTensor {
-  std::string name;
-  std::vector<std::string> parts;  // names of the weights
-};
-
-// Those of a model with fused_projections.
-std::vector<FusedTensor> FusedTensors(const ModelConfig& config);
-
 // Every tensor the model needs, with its shape: weights, biases, norms, embedding, and head if
 // untied. Fused tensors by their parts.
 struct ExpectedTensor {
@@ -178,6 +215,18 @@ struct ExpectedTensor {
   std::vector<int64_t> shape;
 };
 std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
+
+// A tensor of a checkpoint that is several weights one after the other.
+struct FusedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::vector<ExpectedTensor> parts;
+  bool optional = false;  // checkpoints may have the parts instead
+};
+
+// Those of a model with fused_projections; and those in which transformers since version 5 holds
+// the experts of a layer, and writes them if told so.
+std::vector<FusedTensor> FusedTensors(const ModelConfig& config);
 
 }  // namespace llmq
 

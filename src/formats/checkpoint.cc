@@ -26,7 +26,7 @@ struct Checkpoint::State {
         config(ParseModelConfig(files, (d / "config.json").string())),
         shards(d) {
     shards.AttachScales(config, directory.string());
-    SplitFused();
+    shards.Split(FusedTensors(config), directory.string());
   }
 
   fs::path directory;
@@ -34,23 +34,8 @@ struct Checkpoint::State {
   ModelConfig config;
   SafetensorsShards shards;
 
-  void SplitFused();
   void CheckArchitecture() const;
 };
-
-// From here on there are the parts only.
-void Checkpoint::State::SplitFused() {
-  const std::vector<LinearSpec> linears = BlockLinears(config);
-  for (const FusedTensor& fused : FusedTensors(config)) {
-    std::vector<ExpectedTensor> parts;
-    for (const LinearSpec& linear : linears) {
-      const std::string name = linear.name + ".weight";
-      if (std::ranges::find(fused.parts, name) == fused.parts.end()) continue;
-      parts.push_back({name, {linear.d_out, linear.d_in}});
-    }
-    shards.Split(fused.name, parts, directory.string());
-  }
-}
 
 void Checkpoint::State::CheckArchitecture() const {
   for (const ExpectedTensor& expected : ExpectedTensors(config)) {

@@ -15,6 +15,23 @@ constexpr std::array<const char*, 7> kProjectionNames = {
 constexpr std::array<const char*, kNumBlockNorms> kNormNames = {
     "attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm", "attn_q_norm", "attn_k_norm"};
 
+// "blk.3.attn_q", "blk.3.ffn_gate", "blk.3.ffn_gate_exps", "blk.3.ffn_gate_shexp".
+std::string BaseName(const ModelConfig& config, const LinearSpec& linear) {
+  const bool in_mlp = linear.projection >= Projection::kGate;
+  const bool sparse = in_mlp && config.IsSparse(linear.layer);
+  const bool shared = sparse && linear.mlp == config.experts.count;
+  return fmt::format("blk.{}.{}{}", linear.layer,
+                     kProjectionNames[static_cast<size_t>(linear.projection)],
+                     shared   ? "_shexp"
+                     : sparse ? "_exps"
+                              : "");
+}
+
+bool IsInStack(const ModelConfig& config, const LinearSpec& linear) {
+  return linear.projection >= Projection::kGate && config.IsSparse(linear.layer) &&
+         linear.mlp < config.experts.count;
+}
+
 }  // namespace
 
 std::string GgufArchitecture(const ModelConfig& config) { return config.gguf_architecture; }
@@ -28,12 +45,30 @@ std::map<std::string, std::string> GgufTensorNames(const ModelConfig& config) {
         fmt::format("blk.{}.{}.weight", norm.layer, kNormNames[static_cast<size_t>(norm.norm)]);
   }
   for (const LinearSpec& linear : BlockLinears(config)) {
-    const std::string base = fmt::format("blk.{}.{}", linear.layer,
-                                         kProjectionNames[static_cast<size_t>(linear.projection)]);
+    std::string base = BaseName(config, linear);
+    if (IsInStack(config, linear)) base += fmt::format(".{}", linear.mlp);
     names[linear.name + ".weight"] = base + ".weight";
     if (linear.has_bias) names[linear.name + ".bias"] = base + ".bias";
   }
+  for (const RouterSpec& router : BlockRouters(config)) {
+    const bool shared = router.router == Router::kShared;
+    names[router.name] =
+        fmt::format("blk.{}.ffn_gate_inp{}.weight", router.layer, shared ? "_shexp" : "");
+  }
   return names;
+}
+
+std::vector<GgufStack> GgufStacks(const ModelConfig& config) {
+  std::vector<GgufStack> stacks;
+  std::map<std::string, size_t> index;  // by name
+  for (const LinearSpec& linear : BlockLinears(config)) {
+    if (!IsInStack(config, linear)) continue;
+    const std::string name = BaseName(config, linear) + ".weight";
+    const auto [place, is_new] = index.try_emplace(name, stacks.size());
+    if (is_new) stacks.push_back({name, {config.experts.count, linear.d_out, linear.d_in}, {}});
+    stacks[place->second].parts.push_back(linear.name + ".weight");
+  }
+  return stacks;
 }
 
 }  // namespace llmq

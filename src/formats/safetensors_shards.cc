@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <system_error>
@@ -125,8 +126,7 @@ SafetensorsShards::SafetensorsShards(const fs::path& directory) {
   for (const SafetensorsFile& file : files_) {
     tensors_.insert(tensors_.end(), file.tensors().begin(), file.tensors().end());
   }
-  std::sort(tensors_.begin(), tensors_.end(),
-            [](const TensorView& a, const TensorView& b) { return a.name < b.name; });
+  std::ranges::sort(tensors_, {}, &TensorView::name);
 }
 
 void SafetensorsShards::Open(const fs::path& directory) {
@@ -158,26 +158,28 @@ const TensorView* SafetensorsShards::Find(std::string_view name) const {
   return it != tensors_.end() && it->name == name ? &*it : nullptr;
 }
 
-void SafetensorsShards::Split(std::string_view name, std::span<const ExpectedTensor> parts,
-                              const std::string& where) {
-  ExpectedTensor whole{std::string(name), parts.front().shape};
-  whole.shape[0] = 0;
-  for (const ExpectedTensor& part : parts) whole.shape[0] += part.shape[0];
-  const TensorView* found = Find(name);
-  CheckFloatTensor(found, whole, where);
-  const TensorView tensor = *found;
-  tensors_.erase(tensors_.begin() + (found - tensors_.data()));
-  const size_t row_bytes = tensor.data.size() / static_cast<size_t>(whole.shape[0]);
-  size_t offset = 0;
-  for (const ExpectedTensor& part : parts) {
-    const size_t bytes = static_cast<size_t>(part.shape[0]) * row_bytes;
-    TensorView view{part.name, tensor.dtype, part.shape, tensor.data.subspan(offset, bytes)};
-    const auto place =
-        std::lower_bound(tensors_.begin(), tensors_.end(), view.name,
-                         [](const TensorView& t, const std::string& n) { return t.name < n; });
-    tensors_.insert(place, std::move(view));
-    offset += bytes;
+void SafetensorsShards::Split(std::span<const FusedTensor> fused, const std::string& where) {
+  std::set<std::string> split;
+  std::vector<TensorView> parts;
+  for (const FusedTensor& whole : fused) {
+    const TensorView* tensor = Find(whole.name);
+    if (tensor == nullptr && whole.optional) continue;
+    CheckFloatTensor(tensor, {whole.name, whole.shape}, where);
+    size_t offset = 0;
+    for (const ExpectedTensor& part : whole.parts) {
+      TensorView view{part.name, tensor->dtype, part.shape, {}};
+      const size_t bytes = static_cast<size_t>(view.num_elements()) * DTypeBytes(tensor->dtype);
+      view.data = tensor->data.subspan(offset, bytes);
+      parts.push_back(std::move(view));
+      offset += bytes;
+    }
+    split.insert(whole.name);
   }
+  if (split.empty()) return;
+  std::erase_if(tensors_, [&](const TensorView& t) { return split.contains(t.name); });
+  tensors_.insert(tensors_.end(), std::make_move_iterator(parts.begin()),
+                  std::make_move_iterator(parts.end()));
+  std::ranges::sort(tensors_, {}, &TensorView::name);
 }
 
 void SafetensorsShards::Release(const TensorView& tensor) const {

@@ -30,11 +30,9 @@ class SafetensorsShards {
   // All tensors, sorted by name. They borrow from the mapped files.
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(std::string_view name) const;  // nullptr if absent
-  // Puts in the place of a tensor [rows, ...] its parts, whose first dimensions are `rows` and
-  // whose other dimensions are the tensor's. Throws Error{kGeneral} beginning with `where` unless
-  // it is there and has that many rows.
-  void Split(std::string_view name, std::span<const ExpectedTensor> parts,
-             const std::string& where);
+  // Puts their parts in the place of fused tensors. Throws Error{kGeneral} beginning with `where`
+  // for one of another shape, and for one that is missing and not optional.
+  void Split(std::span<const FusedTensor> fused, const std::string& where);
   // See fp8_scales.h.
   void AttachScales(const ModelConfig& config, const std::string& where) {
     AttachFp8Scales(config, where, tensors_);

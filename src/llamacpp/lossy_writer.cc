@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -25,9 +26,10 @@ constexpr const char* kFrequencyFactorsName = "rope_freqs.weight";
 
 // One tensor of the output and where its values come from.
 struct PlannedTensor {
-  GgufTensor tensor;          // data unused
-  std::string source;         // Hugging Face name; empty: the frequency factors
-  int64_t rotated_heads = 0;  // rows are queries or keys of so many heads; 0: they are not
+  GgufTensor tensor;                 // data unused
+  std::vector<std::string> sources;  // Hugging Face names, one after the other; empty: the
+                                     // frequency factors
+  int64_t rotated_heads = 0;         // rows are queries or keys of so many heads; 0: they are not
 };
 
 // Queries and keys: by Hugging Face name, how many heads their rows make.
@@ -54,17 +56,26 @@ std::vector<PlannedTensor> PlanTensors(const ModelConfig& config, const GgufFile
   const std::map<std::string, std::string> names = GgufTensorNames(config);
   const std::map<std::string, int64_t> rotated = RotatedHeads(config);
   std::vector<PlannedTensor> plan;
+  std::set<std::string> stacked;
+  for (GgufStack& stack : GgufStacks(config)) {
+    stacked.insert(stack.parts.begin(), stack.parts.end());
+    const GgmlType type = ChooseTensorType(file_type, config, stack.name, stack.shape.back());
+    plan.push_back({{stack.name, type, stack.shape, {}}, std::move(stack.parts), 0});
+  }
   for (const ExpectedTensor& expected : ExpectedTensors(config)) {
+    if (stacked.contains(expected.name)) continue;
     GgufTensor tensor{names.at(expected.name), GgmlType::kF32, expected.shape, {}};
-    if (expected.shape.size() == 2) {
+    if (expected.shape.size() == 2 && expected.shape[0] == 1) {
+      tensor.shape.erase(tensor.shape.begin());  // the gate of a shared expert
+    } else if (expected.shape.size() == 2) {
       tensor.type = ChooseTensorType(file_type, config, tensor.name, expected.shape[1]);
     }
     const auto heads = rotated.find(expected.name);
-    plan.push_back({tensor, expected.name, heads == rotated.end() ? 0 : heads->second});
+    plan.push_back({tensor, {expected.name}, heads == rotated.end() ? 0 : heads->second});
   }
   const auto factors = static_cast<int64_t>(RopeFrequencyFactors(config).size());
   if (factors > 0) {
-    plan.push_back({{kFrequencyFactorsName, GgmlType::kF32, {factors}, {}}, "", 0});
+    plan.push_back({{kFrequencyFactorsName, GgmlType::kF32, {factors}, {}}, {}, 0});
   }
   std::ranges::sort(plan, {}, Place);
   return plan;
@@ -122,11 +133,13 @@ void CheckFinite(const std::vector<float>& values, const std::string& name) {
       "Check the file with 'llm-quantize littlebit info FILE --verify'");
 }
 
+// The tensor, or a part of it.
 std::vector<std::byte> Quantize(const GgufTensor& tensor, const std::vector<float>& values,
                                 int threads) {
-  std::vector<std::byte> bytes(tensor.num_bytes());
   const int64_t cols = tensor.shape.back();
-  QuantizeRows(tensor.type, tensor.num_elements() / cols, cols, values, bytes, threads);
+  const int64_t rows = static_cast<int64_t>(values.size()) / cols;
+  std::vector<std::byte> bytes(GgufTensor{"", tensor.type, {rows, cols}, {}}.num_bytes());
+  QuantizeRows(tensor.type, rows, cols, values, bytes, threads);
   if (!ScalesAreFinite(tensor.type, bytes)) {
     throw Error(ErrorCode::kReconstructionFailed,
                 fmt::format("{}: expected values that fit {}, found larger ones", tensor.name,
@@ -134,6 +147,18 @@ std::vector<std::byte> Quantize(const GgufTensor& tensor, const std::vector<floa
                 "Convert with --gguf-quant BF16 or F32");
   }
   return bytes;
+}
+
+// What a source is in the file: as llama.cpp has norms and rotary pairs.
+std::vector<float> SourceValues(const ModelConfig& config, const PlannedTensor& planned,
+                                const LittleBitSection& section) {
+  std::vector<float> values = SectionValues(section);
+  CheckFinite(values, planned.tensor.name);
+  if (section.name.ends_with("norm.weight")) {
+    for (float& value : values) value += static_cast<float>(config.norm_offset);
+  }
+  if (planned.rotated_heads == 0) return values;
+  return InterleaveHeads(values, planned.rotated_heads, config.head_dim);
 }
 
 // "19M", "1.3B": llama.cpp's way to say how large a model is.
@@ -234,17 +259,15 @@ LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::pat
   CheckOutputsAreNotInput(writer.paths(), file.path());
   LossyReport report{.files = writer.paths(), .warnings = Warnings(file)};
   for (const PlannedTensor& planned : plan) {
-    const LittleBitSection* section = file.Find(planned.source);
-    std::vector<float> values =
-        section == nullptr ? RopeFrequencyFactors(config) : SectionValues(*section);
-    CheckFinite(values, planned.tensor.name);
-    const bool is_norm = planned.source.ends_with("norm.weight");
-    for (float& value : values) value += is_norm ? static_cast<float>(config.norm_offset) : 0;
-    if (planned.rotated_heads > 0) {
-      values = InterleaveHeads(values, planned.rotated_heads, config.head_dim);
+    if (planned.sources.empty()) {
+      writer.Write(Quantize(planned.tensor, RopeFrequencyFactors(config), options.threads));
     }
-    writer.Write(Quantize(planned.tensor, values, options.threads));
-    if (section != nullptr) file.Release(*section);
+    for (const std::string& source : planned.sources) {
+      const LittleBitSection& section = *file.Find(source);  // it was opened with all its tensors
+      const std::vector<float> values = SourceValues(config, planned, section);
+      writer.WritePart(Quantize(planned.tensor, values, options.threads));
+      file.Release(section);
+    }
     ++report.tensors;
     ++report.types[InfoOf(planned.tensor.type).name];
     if (!progress(report.tensors, static_cast<int64_t>(plan.size()), planned.tensor.name)) {

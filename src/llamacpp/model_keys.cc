@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -50,6 +51,19 @@ void AddRopeKeys(const RopeConfig& rope, KeyList& keys) {
   if (rope.attention_factor != 0) {  // llama.cpp multiplies its own factor by this
     const double own = 0.1 * std::log(std::max(rope.factor, 1.0)) + 1;
     add("rope.scaling.attn_factor", static_cast<float>(rope.attention_factor / own));
+  }
+}
+
+void AddExpertKeys(const ModelConfig& config, KeyList& keys) {
+  const ExpertConfig& experts = config.experts;
+  if (experts.count == 0) return;
+  keys.AddCount("expert_count", experts.count);
+  keys.AddCount("expert_used_count", experts.per_token);
+  // Experts of the architecture llama have the size feed_forward_length.
+  if (config.gguf_architecture == "llama") return;
+  keys.AddCount("expert_feed_forward_length", experts.intermediate_size);
+  if (experts.shared_intermediate_size > 0) {
+    keys.AddCount("expert_shared_feed_forward_length", experts.shared_intermediate_size);
   }
 }
 
@@ -126,6 +140,27 @@ int64_t VocabSize(const GgufFile& file, const KeyReader& keys) {
   return keys.Int("vocab_size");
 }
 
+// What llama.cpp's graphs of models with experts take for granted.
+template <typename Fail>
+void ExpectExpertsOfLlamaCpp(const ModelConfig& config, const Fail& fail) {
+  const ExpertConfig& experts = config.experts;
+  if (experts.count == 0) {
+    if (config.gguf_architecture.ends_with("moe")) fail("expected experts, found none");
+    return;
+  }
+  if (std::ranges::find(experts.sparse_layers, false) != experts.sparse_layers.end()) {
+    fail("expected experts in every layer, as llama.cpp has them, found layers without");
+  }
+  const bool is_qwen2 = config.gguf_architecture == "qwen2moe";
+  if (experts.normalized == is_qwen2) {
+    fail(fmt::format("\"norm_topk_prob\": expected {}, as llama.cpp takes it, found {}", !is_qwen2,
+                     is_qwen2));
+  }
+  if (is_qwen2 && config.tie_word_embeddings) {
+    fail("expected a head of its own, as llama.cpp wants it, found a tied one");
+  }
+}
+
 }  // namespace
 
 std::vector<GgufKey> ModelKeys(const ModelConfig& config) {
@@ -146,6 +181,7 @@ std::vector<GgufKey> ModelKeys(const ModelConfig& config) {
     keys.AddNumber("attn_logit_softcapping", config.attention_softcap);
   }
   if (config.logit_softcap > 0) keys.AddNumber("final_logit_softcapping", config.logit_softcap);
+  AddExpertKeys(config, keys);
   keys.AddCount("vocab_size", config.vocab_size);
   return keys.Take();
 }
@@ -160,6 +196,7 @@ void ExpectRunsInLlamaCpp(const ModelConfig& config) {
         "expected a family whose projections llama.cpp reads one by one, found one that it reads "
         "fused");
   }
+  ExpectExpertsOfLlamaCpp(config, fail);
   const double usual = 1 / std::sqrt(static_cast<double>(config.head_dim));
   if (std::abs(config.AttentionScale() / usual - 1) > 1e-6) {
     fail(

@@ -5,6 +5,9 @@
 namespace llmq {
 namespace {
 
+// Numbers worth a thread's attention: some microseconds.
+constexpr int64_t kElementwisePiece = 1 << 13;
+
 float GeluTanh(float x) {
   constexpr float kRoot = 0.7978845608028654f;  // sqrt(2 / pi)
   return 0.5f * x * (1.0f + std::tanh(kRoot * (x + 0.044715f * x * x * x)));
@@ -14,6 +17,15 @@ float GeluTanh(float x) {
 
 void GeluGate(const float* up, int64_t n, float* gate) {
   for (int64_t i = 0; i < n; ++i) gate[i] = GeluTanh(gate[i]) * up[i];
+}
+
+void ActivateGate(Activation activation, const FloatKernels& floats, ThreadPool& pool,
+                  const float* up, int64_t n, float* gate) {
+  const bool gelu = activation == Activation::kGeluTanh;
+  pool.ForEach(n, kElementwisePiece, [&](int, int64_t begin, int64_t end) {
+    gelu ? GeluGate(up + begin, end - begin, gate + begin)
+         : floats.swiglu(up + begin, end - begin, gate + begin);
+  });
 }
 
 void SoftCap(double cap, float* x, int64_t n) {

@@ -7,12 +7,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
 #include "llmq/model_config.h"
 
 namespace llmq {
 
 // gate[i] = gelu(gate[i]) * up[i] for n floats, GELU by its tanh approximation.
 void GeluGate(const float* up, int64_t n, float* gate);
+
+// gate[i] = activation(gate[i]) * up[i] for n floats, over the threads.
+void ActivateGate(Activation activation, const FloatKernels& floats, ThreadPool& pool,
+                  const float* up, int64_t n, float* gate);
 
 // x[i] = cap * tanh(x[i] / cap) for n floats.
 void SoftCap(double cap, float* x, int64_t n);

@@ -17,10 +17,11 @@
 
 namespace llmq {
 
-// One of several products with the same input.
+// One of several products for the same number of tokens.
 struct LinearCall {
   const WeightMatrix* w;
-  float* y;  // [T, d_out] f32
+  const float* x;  // [T, d_in] f32
+  float* y;        // [T, d_out] f32
 };
 
 // Runs linear layers. Owns scratch memory, so one per sequence; borrows the pool.
@@ -31,9 +32,10 @@ class LinearRunner {
   // more than a few tokens, which are Eigen's.
   LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& pool);
 
-  // x [T, d_in] f32 -> y [T, d_out] f32 of every call.
-  void Run(std::span<const LinearCall> calls, const float* x, int64_t tokens);
+  void Run(std::span<const LinearCall> calls, int64_t tokens);
   void Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
+  // Every token by itself: the same bits however many there are. Precondition: w is kDense.
+  void RunEach(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
   // out [d_in] f32: one row of an embedding. Precondition: w is not kLittleBit, row < d_out.
   void Row(const WeightMatrix& w, int64_t row, float* out) const;
 

@@ -3,9 +3,6 @@
 namespace llmq {
 namespace {
 
-// Numbers worth a thread's attention: some microseconds.
-constexpr int64_t kElementwisePiece = 1 << 13;
-
 void Resize(std::vector<float>& buffer, int64_t size) { buffer.resize(static_cast<size_t>(size)); }
 
 }  // namespace
@@ -19,6 +16,7 @@ Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels
       linear_(kernels, options.exact, pool_),
       cache_(config_, capacity, options.kv, floats_),
       attention_(config_, kernels, pool_),
+      experts_(config_, floats_, linear_, pool_),
       frequencies_(ComputeRopeFrequencies(config_.rope, 0)) {
   if (config_.sliding_rope) sliding_frequencies_ = ComputeRopeFrequencies(*config_.sliding_rope, 0);
 }
@@ -50,7 +48,7 @@ void Transformer::Forward(std::span<const int32_t> tokens, int64_t position) {
   if (config_.sliding_rope) sliding_rope_.Fill(sliding_frequencies_, position, tokens_);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     RunAttention(layer, position);
-    RunMlp(weights_.layers()[layer]);
+    RunMlp(layer);
   }
 }
 
@@ -67,9 +65,10 @@ void Transformer::AddUpdate(const std::vector<float>& norm) {
 void Transformer::RunAttention(int64_t layer, int64_t position) {
   const LayerWeights& weights = weights_.layers()[layer];
   Norm(hidden_.data(), weights[BlockNorm::kInput], tokens_, normed_.data());
-  const LinearCall calls[] = {
-      {&weights.q, q_.data()}, {&weights.k, k_.data()}, {&weights.v, v_.data()}};
-  linear_.Run(calls, normed_.data(), tokens_);
+  const LinearCall calls[] = {{&weights.q, normed_.data(), q_.data()},
+                              {&weights.k, normed_.data(), k_.data()},
+                              {&weights.v, normed_.data(), v_.data()}};
+  linear_.Run(calls, tokens_);
   if (config_.qk_norm) {
     Norm(q_.data(), weights[BlockNorm::kQuery], tokens_ * config_.num_heads, q_.data());
     Norm(k_.data(), weights[BlockNorm::kKey], tokens_ * config_.num_kv_heads, k_.data());
@@ -82,19 +81,24 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
   AddUpdate(weights[BlockNorm::kAfterAttention]);
 }
 
-void Transformer::RunMlp(const LayerWeights& weights) {
+void Transformer::RunMlp(int64_t layer) {
+  const LayerWeights& weights = weights_.layers()[layer];
   Norm(hidden_.data(), weights[BlockNorm::kMlp], tokens_, normed_.data());
-  const LinearCall calls[] = {{&weights.mlp.gate, gate_.data()}, {&weights.mlp.up, up_.data()}};
-  linear_.Run(calls, normed_.data(), tokens_);
-  const bool gelu = config_.activation == Activation::kGeluTanh;
-  pool_.ForEach(tokens_ * config_.intermediate_size, kElementwisePiece,
-                [&](int, int64_t begin, int64_t end) {
-                  const float* up = up_.data() + begin;
-                  float* gate = gate_.data() + begin;
-                  gelu ? GeluGate(up, end - begin, gate) : floats_.swiglu(up, end - begin, gate);
-                });
-  linear_.Run(weights.mlp.down, gate_.data(), tokens_, update_.data());
+  if (config_.IsSparse(layer)) {
+    experts_.Run(weights, normed_.data(), tokens_, update_.data());
+  } else {
+    RunDenseMlp(weights.mlps.front());
+  }
   AddUpdate(weights[BlockNorm::kAfterMlp]);
+}
+
+void Transformer::RunDenseMlp(const MlpWeights& mlp) {
+  const LinearCall calls[] = {{&mlp.gate, normed_.data(), gate_.data()},
+                              {&mlp.up, normed_.data(), up_.data()}};
+  linear_.Run(calls, tokens_);
+  ActivateGate(config_.activation, floats_, pool_, up_.data(), tokens_ * config_.intermediate_size,
+               gate_.data());
+  linear_.Run(mlp.down, gate_.data(), tokens_, update_.data());
 }
 
 void Transformer::Norm(const float* x, const std::vector<float>& weight, int64_t rows, float* out) {

@@ -13,6 +13,7 @@
 #include "kernels/kernels.h"
 #include "llmq/model.h"
 #include "runtime/attention.h"
+#include "runtime/experts.h"
 #include "runtime/kv_cache.h"
 #include "runtime/layers.h"
 #include "runtime/linear.h"
@@ -38,7 +39,8 @@ class Transformer {
 
  private:
   void RunAttention(int64_t layer, int64_t position);
-  void RunMlp(const LayerWeights& layer);
+  void RunMlp(int64_t layer);
+  void RunDenseMlp(const MlpWeights& mlp);
   // By position: x [T, heads, head_dim] of a layer's queries or keys.
   void Turn(int64_t layer, int64_t heads, float* x) const;
   // What a part of a block makes, normalised if the model does, goes onto the residual stream.
@@ -53,6 +55,7 @@ class Transformer {
   LinearRunner linear_;
   KvCache cache_;
   Attention attention_;
+  ExpertRunner experts_;
   RopeFrequencies frequencies_;
   RopeTable rope_;
   RopeFrequencies sliding_frequencies_;

@@ -54,13 +54,18 @@ struct MlpWeights {
 struct LayerWeights {
   std::vector<float> norms[kNumBlockNorms];  // [hidden], or [head_dim] over heads; empty: none
   WeightMatrix q, k, v, o;
-  MlpWeights mlp;
+  std::vector<MlpWeights> mlps;       // ModelConfig::NumMlps of them
+  WeightMatrix routers[kNumRouters];  // [rows, hidden], dense; empty without experts
 
-  WeightMatrix& operator[](Projection projection);
+  WeightMatrix& operator[](const LinearSpec& linear);
+  const WeightMatrix& operator[](Router router) const { return routers[static_cast<int>(router)]; }
   const std::vector<float>& operator[](BlockNorm norm) const {
     return norms[static_cast<int>(norm)];
   }
 };
+
+// The slots of a model, all empty.
+std::vector<LayerWeights> EmptyLayers(const ModelConfig& config);
 
 // A model's file, kept open, and its slots.
 class ModelWeights {

@@ -138,6 +138,12 @@ const Case kCases[] = {
     {"gemma3", ""},
     {"phi3-partial", ""},
     {"phi3-longrope", ""},
+    {"mixtral", ""},
+    {"mixtral-fused", ""},
+    {"qwen2-moe", ""},
+    {"qwen2-moe-mixed", ""},
+    {"qwen3-moe", ""},
+    {"qwen3-moe-window", ""},
 };
 INSTANTIATE_TEST_SUITE_P(Models, ParityTest,
                          ::testing::Combine(::testing::ValuesIn(kCases),
