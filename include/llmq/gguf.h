@@ -111,8 +111,8 @@ struct GgufWriteOptions {
   uint64_t max_shard_bytes = 0;
 };
 
-// Writes keys and table, then takes one tensor's bytes after the other: never more than one in
-// memory. All files appear under their names in Finish(), or none does.
+// Writes keys and table, then takes one tensor's bytes after the other: never more than one, or the
+// part of one, in memory. All files appear under their names in Finish(), or none does.
 class GgufWriter {
  public:
   // `keys` without general.alignment and split.*, which the writer adds. `tensors` (data unused) in
@@ -125,6 +125,9 @@ class GgufWriter {
   // The bytes of the next tensor. Throws Error{kGeneral} if their number is not num_bytes() or all
   // tensors are written.
   void Write(std::span<const std::byte> bytes);
+  // Or of its next part: the tensor is written when all its bytes are. Throws Error{kGeneral} for
+  // more than are missing.
+  void WritePart(std::span<const std::byte> bytes);
   // Must be the last call; all tensors must have been written. Returns the bytes of all files.
   uint64_t Finish();
   // The files, in order of shards.

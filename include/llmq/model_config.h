@@ -44,6 +44,22 @@ enum class Activation { kSilu, kGeluTanh, kGelu, kRelu };
 // x / sqrt(mean(x^2) + eps) * weight, or LayerNorm: that of x - mean(x), and a bias.
 enum class NormKind { kRms, kLayer };
 
+// What published checkpoints call the tensors of experts: "mlp.experts.3.gate_proj", or
+// "block_sparse_moe.experts.3.w1".
+enum class ExpertNames { kQwen, kMixtral };
+
+// Mixture of experts: MLPs of which a token runs those that a router chooses for it.
+struct ExpertConfig {
+  int64_t count = 0;              // in a layer that has them; 0: no layer has
+  int64_t per_token = 0;          // chosen: those with the highest probability
+  int64_t intermediate_size = 0;  // of one
+  // Of one more, which every token runs and a gate of its own weighs; 0: there is none.
+  int64_t shared_intermediate_size = 0;
+  bool normalized = false;  // weights of the chosen are divided by their sum
+  ExpertNames names = ExpertNames::kQwen;
+  std::vector<bool> sparse_layers;  // which layers have experts; the others have an MLP
+};
+
 struct ModelConfig {
   std::string architecture;       // "LlamaForCausalLM"
   std::string model_type;         // "llama"
@@ -81,6 +97,7 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
+  ExpertConfig experts;
   std::array<int64_t, 2> fp8_block = {0, 0};  // rows, columns of an FP8 scale; 0: not in blocks
   RopeConfig rope;
   std::optional<RopeConfig> sliding_rope;  // of layers with a window, if they turn differently
@@ -97,6 +114,19 @@ struct ModelConfig {
   }
   // Of the table of positions; 0: there is none.
   int64_t PositionRows() const { return learned_positions ? max_position + position_offset : 0; }
+  // True if the layer has experts.
+  bool IsSparse(int64_t layer) const {
+    return experts.count > 0 && experts.sparse_layers[static_cast<size_t>(layer)];
+  }
+  // A layer's MLPs: one, or its experts and behind them the shared one.
+  int64_t NumMlps(int64_t layer) const {
+    if (!IsSparse(layer)) return 1;
+    return experts.count + (experts.shared_intermediate_size > 0 ? 1 : 0);
+  }
+  int64_t MlpSize(int64_t layer, int64_t mlp) const {
+    if (!IsSparse(layer)) return intermediate_size;
+    return mlp < experts.count ? experts.intermediate_size : experts.shared_intermediate_size;
+  }
   double AttentionScale() const {
     return attention_scale != 0 ? attention_scale : 1 / std::sqrt(static_cast<double>(head_dim));
   }
@@ -124,7 +154,7 @@ constexpr bool DependsOnLength(RopeScalingKind kind) {
 }
 
 // The projections of a block, in the order in which they are computed: four of attention, then
-// those of its MLP, of which one without a gate has two.
+// those of its MLP, or of each of its MLPs; an MLP without a gate has two.
 enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
 
 // One linear layer that gets compressed: its name without ".weight", for example
@@ -136,9 +166,11 @@ struct LinearSpec {
   int64_t d_out = 0;
   int64_t d_in = 0;
   bool has_bias = false;
+  int64_t mlp = 0;  // which of the block's MLPs; 0 in attention
 };
 
-// All linears of all blocks, in the order layer, projection: the order of work and of the file.
+// All linears of all blocks, in the order layer, MLP, projection: the order of work and of the
+// file.
 std::vector<LinearSpec> BlockLinears(const ModelConfig& config);
 
 // Where the linears of one block stand among them: [begin, end).
@@ -149,7 +181,7 @@ struct LinearRange {
 };
 LinearRange LinearsOfBlock(const ModelConfig& config, int64_t layer);
 // Where a projection stands within its block.
-size_t IndexInBlock(const ModelConfig& config, Projection projection);
+size_t IndexInBlock(const ModelConfig& config, Projection projection, int64_t mlp = 0);
 
 // The norms of a block: before attention and before the MLP; with sandwich_norms after each of the
 // two; with qk_norm over heads of queries and of keys.
@@ -168,6 +200,20 @@ struct NormSpec {
 std::vector<NormSpec> BlockNorms(const ModelConfig& config);
 // The one before the head; layer and norm say nothing.
 NormSpec FinalNorm(const ModelConfig& config);
+
+// The small matrices of blocks with experts. They stay as they are, and multiply in float32.
+enum class Router { kExperts, kShared };
+inline constexpr int kNumRouters = 2;
+
+struct RouterSpec {
+  std::string name;  // "model.layers.3.mlp.gate.weight"
+  int64_t layer = 0;
+  Router router = Router::kExperts;
+  int64_t rows = 0;  // [rows, hidden]: one per expert; one, whose sigmoid weighs the shared expert
+};
+
+// In the order layer, router.
+std::vector<RouterSpec> BlockRouters(const ModelConfig& config);
 
 // Names of the tensors outside the linears. Llama's names are the program's own, and those in its
 // files; families that publish other ones are renamed as they are read (PublishedNames).
@@ -193,6 +239,8 @@ struct PublishedTensor {
   std::string name;
   std::vector<ExpectedTensor> parts;
   bool transposed = false;
+  int64_t stack = 0;      // > 0: [stack, rows, columns], of a layer's experts
+  bool optional = false;  // checkpoints may have the parts instead
 };
 
 // How the model's family publishes its checkpoints. Tensors that are not listed have the names of

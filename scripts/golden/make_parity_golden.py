@@ -43,6 +43,12 @@ GEMMA3 = GEMMA | dict(architectures=["Gemma3ForCausalLM"], model_type="gemma3_te
                       rope_scaling=dict(rope_type="linear", factor=4.0))
 PHI3 = MISTRAL | dict(architectures=["Phi3ForCausalLM"], model_type="phi3", pad_token_id=0, sliding_window=None,
                       original_max_position_embeddings=128)
+MIXTRAL = MISTRAL | dict(architectures=["MixtralForCausalLM"], model_type="mixtral", intermediate_size=40,
+                         num_local_experts=8, num_experts_per_tok=2)
+QWEN2_MOE = MISTRAL | dict(architectures=["Qwen2MoeForCausalLM"], model_type="qwen2_moe", num_experts=6,
+                           num_experts_per_tok=3, moe_intermediate_size=24, shared_expert_intermediate_size=40)
+QWEN3_MOE = MISTRAL | dict(architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe", num_experts=8,
+                           num_experts_per_tok=2, moe_intermediate_size=24, head_dim=16)
 
 OPT = dict(architectures=["OPTForCausalLM"], model_type="opt", hidden_size=32, ffn_dim=72, num_hidden_layers=2,
            num_attention_heads=4, vocab_size=512, max_position_embeddings=96, word_embed_proj_dim=32,
@@ -81,8 +87,38 @@ RANDOM_MODELS = {
     "gpt2": (GPT2, dict()),
     "gpt2-published": (GPT2, dict(n_inner=72, layer_norm_epsilon=1e-3)),
     "gpt2-unscaled": (GPT2, dict(scale_attn_weights=False, activation_function="silu", tie_word_embeddings=False)),
+    "mixtral": (MIXTRAL, dict(sliding_window=None)),
+    "mixtral-fused": (MIXTRAL, dict(num_local_experts=4, sliding_window=16)),
+    "qwen2-moe": (QWEN2_MOE, dict()),
+    "qwen2-moe-mixed": (QWEN2_MOE, dict(num_hidden_layers=5, decoder_sparse_step=2, mlp_only_layers=[1],
+                                        norm_topk_prob=True, use_sliding_window=True, sliding_window=16,
+                                        max_window_layers=4)),
+    "qwen3-moe": (QWEN3_MOE, dict(norm_topk_prob=True)),
+    "qwen3-moe-window": (QWEN3_MOE, dict(use_sliding_window=True, sliding_window=16)),
 }
+# Written with a layer's experts in one tensor, as save_pretrained does with save_original_format=False.
+FUSED_EXPERTS = ("qwen3-moe-window", "mixtral-fused")
 TOKENS = 80
+
+
+def published_names(tensors, model_type):
+    """The tensors of experts one by one, under the names that published checkpoints have."""
+    published = {}
+    for key, value in tensors.items():
+        if model_type == "mixtral":
+            key = key.replace(".mlp.", ".block_sparse_moe.")
+        gate, up, down = ("w1", "w3", "w2") if model_type == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+        prefix, _, part = key.rpartition(".experts.")
+        if part == "gate_up_proj":
+            for expert, (first, second) in enumerate(zip(*value.chunk(2, dim=1))):
+                published[f"{prefix}.experts.{expert}.{gate}.weight"] = first.contiguous()
+                published[f"{prefix}.experts.{expert}.{up}.weight"] = second.contiguous()
+        elif part == "down_proj":
+            for expert, matrix in enumerate(value):
+                published[f"{prefix}.experts.{expert}.{down}.weight"] = matrix.contiguous()
+        else:
+            published[key] = value
+    return published
 
 
 def write_random_model(name, config, seed):
@@ -106,8 +142,8 @@ def write_random_model(name, config, seed):
         elif value.dim() == 1:
             drawn = 0.3 * torch.randn(value.shape)
         else:
-            is_table = isinstance(model.get_submodule(key.removesuffix(".weight")), torch.nn.Embedding)
-            drawn = torch.randn(value.shape) * (0.5 if is_table else 1.2 / value.shape[1] ** 0.5)
+            is_table = any(word in key for word in ("embed", "wte", "wpe"))
+            drawn = torch.randn(value.shape) * (0.5 if is_table else 1.2 / value.shape[-1] ** 0.5)
         tensors[key] = drawn.to(torch.bfloat16).contiguous()
     if name == "opt-plain-linears":  # as the first OPT checkpoints: without the prefix
         tensors = {key.removeprefix("model."): value for key, value in tensors.items()}
@@ -117,6 +153,8 @@ def write_random_model(name, config, seed):
             size = config["n_positions"]
             tensors[f"h.{layer}.attn.bias"] = torch.tril(torch.ones(1, 1, size, size))
             tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
+    if name not in FUSED_EXPERTS:
+        tensors = published_names(tensors, config["model_type"])
     safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 

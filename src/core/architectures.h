@@ -15,20 +15,42 @@
 namespace llmq {
 
 // Which linears have a bias: none; those that attention_bias and mlp_bias name; those that
-// attention_bias names; q, k and v in any case; all; all unless enable_bias is false.
+// attention_bias names; q, k and v in any case; these unless qkv_bias says no; all; all unless
+// enable_bias is false.
 enum class BiasRule {
   kNone,
   kAsConfigured,
   kAttentionAsConfigured,
   kQkv,
+  kQkvAsConfigured,
   kAll,
   kAllUnlessDisabled
 };
 
 // Which layers have the window, where config.json has no "layer_types": none; all; with
-// use_sliding_window those from max_window_layers on; every second, from the first; all but every
-// sixth.
-enum class WindowRule { kNone, kAll, kFromLayer, kAlternate, kFiveOfSix };
+// use_sliding_window those from max_window_layers on; with it all of them, whatever "layer_types"
+// says; with it every second, from the first, below max_window_layers; every second, from the
+// first; all but every sixth.
+enum class WindowRule {
+  kNone,
+  kAll,
+  kFromLayer,
+  kAllIfUsed,
+  kAlternateBelow,
+  kAlternate,
+  kFiveOfSix
+};
+
+// Mixture of experts: what config.json means by leaving a key out.
+struct ExpertFacts {
+  int64_t default_count = 0;  // 0: the family has no experts
+  int64_t default_per_token = 0;
+  int64_t default_size = 0;         // reads moe_intermediate_size; 0: intermediate_size
+  int64_t default_shared_size = 0;  // reads shared_expert_intermediate_size; 0: none is shared
+  ExpertNames names = ExpertNames::kQwen;
+  bool normalized = false;   // in any case; false: reads norm_topk_prob
+  bool every_layer = false;  // false: reads mlp_only_layers, decoder_sparse_step
+};
 
 // What config.json calls a number.
 struct ConfigKeys {
@@ -66,6 +88,7 @@ struct Family {
   int64_t default_window = 0;
   int64_t default_intermediate = 0;  // in hidden sizes; 0: must be there
   double default_norm_eps = 1e-6;
+  double default_theta = 10000;
   bool tied_by_default = false;
   BiasRule bias = BiasRule::kNone;
   WindowRule window = WindowRule::kNone;
@@ -84,6 +107,7 @@ struct Family {
   double default_query_scalar = 0;  // reads query_pre_attn_scalar; 0: 1 / sqrt(head_dim)
   double sliding_theta = 0;         // rotary base of layers with the window; 0: as all
   bool partial_rotary = false;      // reads partial_rotary_factor
+  ExpertFacts experts;
   bool unscaled_attention = false;  // reads scale_attn_weights
   std::span<const FixedSwitch> switches = {};
   // As checkpoints name their tensors.

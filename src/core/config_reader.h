@@ -12,11 +12,12 @@
 
 namespace llmq {
 
-// Far above any published model. 7 matrices of 2^22 x 2^20 in 2^12 layers at 16 bits are below 2^62
-// bits.
+// Far above any published model. 10 matrices of 2^22 x 2^20 in 2^12 layers at 16 bits are below
+// 2^62 bits: four of attention, three of an MLP or of all experts together, three of a shared one.
 inline constexpr int64_t kMaxHidden = int64_t{1} << 20;
 inline constexpr int64_t kMaxIntermediate = int64_t{1} << 22;
 inline constexpr int64_t kMaxLayers = 4096;
+inline constexpr int64_t kMaxExperts = int64_t{1} << 17;  // in all layers together
 inline constexpr int64_t kMaxHeads = int64_t{1} << 16;
 inline constexpr int64_t kMaxHeadDim = int64_t{1} << 14;
 inline constexpr int64_t kMaxAttentionWidth = int64_t{1} << 22;  // heads * head_dim

@@ -155,25 +155,36 @@ std::vector<bool> ParseLayerTypes(const ConfigReader& config, int64_t layers) {
   return full;
 }
 
+bool ReadsUseSlidingWindow(WindowRule rule) {
+  return rule == WindowRule::kFromLayer || rule == WindowRule::kAllIfUsed ||
+         rule == WindowRule::kAlternateBelow;
+}
+
 // Layers that see everything, by the family's rule.
 std::vector<bool> FullAttention(const ConfigReader& config, WindowRule rule, int64_t layers) {
-  if (rule == WindowRule::kNone || rule == WindowRule::kAll) return {};
+  constexpr int64_t kWindowLayersOfQwen2Moe = 28;  // where config.json does not say
+  const bool all = rule == WindowRule::kAll || rule == WindowRule::kAllIfUsed;
+  if (rule == WindowRule::kNone || all) return {};
   if (config.Has("layer_types")) return ParseLayerTypes(config, layers);
-  const int64_t first =
-      rule == WindowRule::kFromLayer ? config.Int("max_window_layers", layers, 0, kMaxLayers) : 0;
+  const bool alternate_below = rule == WindowRule::kAlternateBelow;
+  const int64_t border =
+      rule == WindowRule::kFromLayer || alternate_below
+          ? config.Int("max_window_layers", alternate_below ? kWindowLayersOfQwen2Moe : layers, 0,
+                       kMaxLayers)
+          : 0;
   const int64_t period =
       rule == WindowRule::kFiveOfSix ? config.Int("sliding_window_pattern", 6, 1, kMaxLayers) : 2;
   std::vector<bool> full(static_cast<size_t>(layers));
   for (int64_t layer = 0; layer < layers; ++layer) {
-    full[static_cast<size_t>(layer)] =
-        rule == WindowRule::kFromLayer ? layer < first : (layer + 1) % period == 0;
+    const bool periodic = (layer + 1) % period == 0 || (alternate_below && layer >= border);
+    full[static_cast<size_t>(layer)] = rule == WindowRule::kFromLayer ? layer < border : periodic;
   }
   return full;
 }
 
 void ParseWindow(const ConfigReader& config, const Family& family, ModelConfig& model) {
   if (family.window == WindowRule::kNone) return;
-  if (family.window == WindowRule::kFromLayer && !config.Bool("use_sliding_window", false)) return;
+  if (ReadsUseSlidingWindow(family.window) && !config.Bool("use_sliding_window", false)) return;
   const int64_t fallback = config.object().contains("sliding_window") ? 0 : family.default_window;
   model.sliding_window = config.Int("sliding_window", fallback, 0, kMaxPosition);
   if (model.sliding_window == 0) return;
@@ -190,9 +201,72 @@ void ParseBiases(const ConfigReader& config, BiasRule rule, ModelConfig& model) 
   const bool reads_attention =
       rule == BiasRule::kAsConfigured || rule == BiasRule::kAttentionAsConfigured;
   const bool attention = reads_attention && config.Bool("attention_bias", false);
-  model.qkv_bias = attention || rule == BiasRule::kQkv;
+  const bool qkv = rule == BiasRule::kQkv ||
+                   (rule == BiasRule::kQkvAsConfigured && config.Bool("qkv_bias", true));
+  model.qkv_bias = attention || qkv;
   model.o_bias = attention;
   model.mlp_bias = rule == BiasRule::kAsConfigured && config.Bool("mlp_bias", false);
+}
+
+// ---- Experts ----
+
+// Every decoder_sparse_step-th layer, but for those that mlp_only_layers lists.
+std::vector<bool> ParseSparseLayers(const ConfigReader& config, int64_t layers) {
+  const int64_t step = config.Int("decoder_sparse_step", 1, 1, kMaxLayers);
+  std::vector<bool> sparse(static_cast<size_t>(layers));
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    sparse[static_cast<size_t>(layer)] = (layer + 1) % step == 0;
+  }
+  const char* key = "mlp_only_layers";
+  const Json list = config.Has(key) ? config.object().at(key) : Json::array();
+  if (!list.is_array()) {
+    config.Fail(fmt::format("\"{}\": expected a list of layers, found {}", key,
+                            DumpJson(list).substr(0, 60)));
+  }
+  for (const Json& item : list) {
+    if (!item.is_number_integer() || item.get<int64_t>() < 0 || item.get<int64_t>() >= layers) {
+      config.Fail(fmt::format("\"{}\": expected layers from 0 to {}, found {}", key, layers - 1,
+                              DumpJson(item).substr(0, 40)));
+    }
+    sparse[item.get<size_t>()] = false;
+  }
+  return sparse;
+}
+
+// All experts of a layer together are no larger than the largest MLP, see config_reader.h.
+void CheckNumberOfExperts(const ConfigReader& config, const char* key, const ModelConfig& model) {
+  const ExpertConfig& experts = model.experts;
+  const int64_t most =
+      std::min(kMaxExperts / model.num_layers, kMaxIntermediate / experts.intermediate_size);
+  if (experts.count <= most) return;
+  config.Fail(fmt::format("\"{}\": expected at most {} experts of this size, found {}", key, most,
+                          experts.count));
+}
+
+void ParseExperts(const ConfigReader& config, const ExpertFacts& facts, ModelConfig& model) {
+  if (facts.default_count == 0) return;
+  ExpertConfig experts;
+  const char* key = config.Has("num_local_experts") ? "num_local_experts" : "num_experts";
+  experts.count = config.Int(key, facts.default_count, facts.every_layer ? 1 : 0, kMaxExperts);
+  if (experts.count == 0) return;
+  experts.per_token = config.Int(
+      "num_experts_per_tok", std::min(facts.default_per_token, experts.count), 1, experts.count);
+  experts.intermediate_size =
+      facts.default_size == 0
+          ? model.intermediate_size
+          : config.Int("moe_intermediate_size", facts.default_size, 1, kMaxIntermediate);
+  if (facts.default_shared_size > 0) {
+    experts.shared_intermediate_size = config.Int("shared_expert_intermediate_size",
+                                                  facts.default_shared_size, 1, kMaxIntermediate);
+  }
+  experts.normalized = facts.normalized || config.Bool("norm_topk_prob", false);
+  experts.names = facts.names;
+  experts.sparse_layers = facts.every_layer
+                              ? std::vector<bool>(static_cast<size_t>(model.num_layers), true)
+                              : ParseSparseLayers(config, model.num_layers);
+  if (std::ranges::find(experts.sparse_layers, true) == experts.sparse_layers.end()) return;
+  model.experts = std::move(experts);
+  CheckNumberOfExperts(config, key, model);
 }
 
 // ---- Everything else that sets families apart ----
@@ -316,6 +390,7 @@ ModelConfig ParseModelConfig(std::string_view config_json, std::string_view gene
   ParseWindow(config, family, model);
   ParseBiases(config, family.bias, model);
   ParseFamilyFacts(config, family, model);
+  ParseExperts(config, family.experts, model);
   if (family.rotary) ParseRope(config, family, model);
   ParseSpecialTokens(config, generation_config_json, model);
   return model;

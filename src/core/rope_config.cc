@@ -8,7 +8,6 @@
 namespace llmq {
 namespace {
 
-constexpr double kDefaultTheta = 10000.0;
 constexpr double kLeastTheta = 1.001, kMostTheta = 1e12;
 
 RopeScalingKind ParseKind(const ConfigReader& scaling) {
@@ -148,7 +147,7 @@ void ParseRope(const ConfigReader& config, const Family& family, ModelConfig& mo
   const Json all = config.Has(key) ? config.object().at(key) : Json::object();
   const std::string inside = fmt::format("{}: \"{}\"", config.where(), key);
   const ConfigReader scaling(all, inside);
-  const double theta = config.Number("rope_theta", kDefaultTheta, kLeastTheta, kMostTheta);
+  const double theta = config.Number("rope_theta", family.default_theta, kLeastTheta, kMostTheta);
   const auto part = [&](const char* kind) -> const Json& {
     return all.contains(kind) ? all.at(kind) : all;
   };

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "core/architectures.h"
 #include "llmq/model_config.h"
@@ -27,40 +29,87 @@ std::string OfLayer(std::string_view pattern, int64_t layer) {
 
 bool IsOfLayers(std::string_view pattern) { return pattern.find("{}") != std::string_view::npos; }
 
+// Of an MLP, by what its linears are called.
+struct MlpNames {
+  std::string prefix;  // "mlp.experts.3."
+  const char* gate = "gate_proj";
+  const char* up = "up_proj";
+  const char* down = "down_proj";
+};
+
+MlpNames NamesOfMlp(const ModelConfig& config, int64_t layer, int64_t mlp) {
+  const ExpertConfig& experts = config.experts;
+  if (!config.IsSparse(layer)) return {"mlp."};
+  if (mlp == experts.count) return {"mlp.shared_expert."};
+  if (experts.names == ExpertNames::kQwen) return {fmt::format("mlp.experts.{}.", mlp)};
+  return {fmt::format("block_sparse_moe.experts.{}.", mlp), "w1", "w3", "w2"};
+}
+
+constexpr size_t kAttentionLinears = 4;
+
+size_t MlpLinears(const ModelConfig& config) { return config.gated_mlp ? 3 : 2; }
+
 }  // namespace
 
 std::vector<LinearSpec> BlockLinears(const ModelConfig& config) {
   const int64_t hidden = config.hidden_size;
-  const int64_t mlp = config.intermediate_size;
   const int64_t q = config.num_heads * config.head_dim;
   const int64_t kv = config.num_kv_heads * config.head_dim;
   std::vector<LinearSpec> linears;
   for (int64_t n = 0; n < config.num_layers; ++n) {
-    const auto add = [&](const char* name, Projection projection, int64_t d_out, int64_t d_in,
-                         bool has_bias) {
+    const auto add = [&](const std::string& name, Projection projection, int64_t d_out,
+                         int64_t d_in, bool has_bias, int64_t mlp = 0) {
       linears.push_back(
-          {fmt::format("model.layers.{}.{}", n, name), n, projection, d_out, d_in, has_bias});
+          {fmt::format("model.layers.{}.{}", n, name), n, projection, d_out, d_in, has_bias, mlp});
     };
     add("self_attn.q_proj", Projection::kQ, q, hidden, config.qkv_bias);
     add("self_attn.k_proj", Projection::kK, kv, hidden, config.qkv_bias);
     add("self_attn.v_proj", Projection::kV, kv, hidden, config.qkv_bias);
     add("self_attn.o_proj", Projection::kO, hidden, q, config.o_bias);
-    if (config.gated_mlp) add("mlp.gate_proj", Projection::kGate, mlp, hidden, config.mlp_bias);
-    add("mlp.up_proj", Projection::kUp, mlp, hidden, config.mlp_bias);
-    add("mlp.down_proj", Projection::kDown, hidden, mlp, config.mlp_bias);
+    for (int64_t mlp = 0; mlp < config.NumMlps(n); ++mlp) {
+      const MlpNames names = NamesOfMlp(config, n, mlp);
+      const int64_t size = config.MlpSize(n, mlp);
+      const auto add_mlp = [&](const char* name, Projection projection, int64_t d_out,
+                               int64_t d_in) {
+        add(names.prefix + name, projection, d_out, d_in, config.mlp_bias, mlp);
+      };
+      if (config.gated_mlp) add_mlp(names.gate, Projection::kGate, size, hidden);
+      add_mlp(names.up, Projection::kUp, size, hidden);
+      add_mlp(names.down, Projection::kDown, hidden, size);
+    }
   }
   return linears;
 }
 
-size_t IndexInBlock(const ModelConfig& config, Projection projection) {
+size_t IndexInBlock(const ModelConfig& config, Projection projection, int64_t mlp) {
   const bool after_missing_gate = !config.gated_mlp && projection > Projection::kGate;
-  return static_cast<size_t>(projection) - (after_missing_gate ? 1 : 0);
+  return static_cast<size_t>(projection) - (after_missing_gate ? 1 : 0) +
+         static_cast<size_t>(mlp) * MlpLinears(config);
 }
 
 LinearRange LinearsOfBlock(const ModelConfig& config, int64_t layer) {
-  const size_t size = IndexInBlock(config, Projection::kDown) + 1;
-  const size_t begin = static_cast<size_t>(layer) * size;
-  return {begin, begin + size};
+  LinearRange range;
+  for (int64_t n = 0; n <= layer; ++n) {
+    const auto mlps = static_cast<size_t>(config.NumMlps(n));
+    range = {range.end, range.end + kAttentionLinears + mlps * MlpLinears(config)};
+  }
+  return range;
+}
+
+std::vector<RouterSpec> BlockRouters(const ModelConfig& config) {
+  const bool mixtral = config.experts.names == ExpertNames::kMixtral;
+  std::vector<RouterSpec> routers;
+  for (int64_t n = 0; n < config.num_layers; ++n) {
+    if (!config.IsSparse(n)) continue;
+    const auto add = [&](Router router, const char* name, int64_t rows) {
+      routers.push_back({fmt::format("model.layers.{}.{}.weight", n, name), n, router, rows});
+    };
+    add(Router::kExperts, mixtral ? "block_sparse_moe.gate" : "mlp.gate", config.experts.count);
+    if (config.experts.shared_intermediate_size > 0) {
+      add(Router::kShared, "mlp.shared_expert_gate", 1);
+    }
+  }
+  return routers;
 }
 
 std::string InputNormName(int64_t layer) {
@@ -115,12 +164,50 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
     expected.push_back({linear.name + ".weight", {linear.d_out, linear.d_in}});
     if (linear.has_bias) expected.push_back({linear.name + ".bias", {linear.d_out}});
   }
+  for (const RouterSpec& router : BlockRouters(config)) {
+    expected.push_back({router.name, {router.rows, config.hidden_size}});
+  }
   add_norm(FinalNorm(config));
   if (!config.tie_word_embeddings) {
     expected.push_back({kHeadName, {config.vocab_size, config.hidden_size}});
   }
   return expected;
 }
+
+namespace {
+
+// Since version 5 transformers holds a layer's experts in two tensors, in the first of each expert
+// gate before up, and writes them if told so; Mixtral's router then has another name, too.
+void AddStackedExperts(const ModelConfig& config, std::vector<PublishedTensor>& tensors) {
+  const std::vector<LinearSpec> linears = BlockLinears(config);
+  for (const RouterSpec& router : BlockRouters(config)) {
+    if (router.router != Router::kExperts) continue;
+    const LinearSpec* block = &linears[LinearsOfBlock(config, router.layer).begin];
+    const std::string prefix = fmt::format("model.layers.{}.mlp.", router.layer);
+    const auto stack = [&](const char* name) {
+      return PublishedTensor{
+          .name = prefix + name, .stack = config.experts.count, .optional = true};
+    };
+    PublishedTensor gate_up = stack("experts.gate_up_proj"), down = stack("experts.down_proj");
+    for (int64_t expert = 0; expert < config.experts.count; ++expert) {
+      const auto weight = [&](Projection projection) -> ExpectedTensor {
+        const LinearSpec& linear = block[IndexInBlock(config, projection, expert)];
+        return {linear.name + ".weight", {linear.d_out, linear.d_in}};
+      };
+      gate_up.parts.push_back(weight(Projection::kGate));
+      gate_up.parts.push_back(weight(Projection::kUp));
+      down.parts.push_back(weight(Projection::kDown));
+    }
+    tensors.push_back(std::move(gate_up));
+    tensors.push_back(std::move(down));
+    if (router.name == prefix + "gate.weight") continue;
+    tensors.push_back({.name = prefix + "gate.weight",
+                       .parts = {{router.name, {router.rows, config.hidden_size}}},
+                       .optional = true});
+  }
+}
+
+}  // namespace
 
 PublishedNames PublishedNamesOf(const ModelConfig& config) {
   PublishedNames names;
@@ -133,7 +220,7 @@ PublishedNames PublishedNamesOf(const ModelConfig& config) {
     return IsOfLayers(pattern) ? config.num_layers : 1;
   };
   const auto add = [&](const PublishedModule& module, int64_t layer, std::string_view suffix) {
-    PublishedTensor tensor{OfLayer(module.name, layer) + std::string(suffix), {}, false};
+    PublishedTensor tensor{.name = OfLayer(module.name, layer) + std::string(suffix)};
     for (const std::string_view part : module.parts) {
       const auto found = shapes.find(OfLayer(part, layer) + std::string(suffix));
       if (found != shapes.end()) tensor.parts.push_back({found->first, found->second});
@@ -147,6 +234,7 @@ PublishedNames PublishedNamesOf(const ModelConfig& config) {
       add(module, n, kBias);
     }
   }
+  AddStackedExperts(config, names.tensors);
   for (const std::string_view pattern : family->unused) {
     for (int64_t n = 0; n < layers(pattern); ++n) names.unused.push_back(OfLayer(pattern, n));
   }

@@ -20,6 +20,44 @@ constexpr std::array<const char*, kNumBlockNorms> kNormNames = {
 // By the name of the first part.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kFusedNames = {
     {{".attn_q.", ".attn_qkv."}, {".ffn_gate.", ".ffn_up."}}};
+// "blk.3.attn_q", "blk.3.ffn_gate", "blk.3.ffn_gate_exps", "blk.3.ffn_gate_shexp".
+std::string BaseName(const ModelConfig& config, const LinearSpec& linear) {
+  const bool in_mlp = linear.projection >= Projection::kGate;
+  const bool sparse = in_mlp && config.IsSparse(linear.layer);
+  const bool shared = sparse && linear.mlp == config.experts.count;
+  return fmt::format("blk.{}.{}{}", linear.layer,
+                     kProjectionNames[static_cast<size_t>(linear.projection)],
+                     shared   ? "_shexp"
+                     : sparse ? "_exps"
+                              : "");
+}
+
+// As the family publishes them: q, k and v in one; gate and up in one.
+std::vector<JoinedGgufTensor> FusedTensors(const ModelConfig& config) {
+  std::vector<JoinedGgufTensor> fused;
+  const std::map<std::string, std::string> names = GgufTensorNames(config);
+  for (const PublishedTensor& published : PublishedNamesOf(config).tensors) {
+    if (published.parts.size() < 2 || published.stack > 0) continue;
+    JoinedGgufTensor whole{
+        names.at(published.parts.front().name), published.parts.front().shape, {}};
+    for (const auto& [first, fused_name] : kFusedNames) {
+      const size_t place = whole.name.find(first);
+      if (place != std::string::npos) whole.name.replace(place, first.size(), fused_name);
+    }
+    whole.shape[0] = 0;
+    for (const ExpectedTensor& part : published.parts) {
+      whole.shape[0] += part.shape[0];
+      whole.parts.push_back(part.name);
+    }
+    fused.push_back(std::move(whole));
+  }
+  return fused;
+}
+
+bool IsInStack(const ModelConfig& config, const LinearSpec& linear) {
+  return linear.projection >= Projection::kGate && config.IsSparse(linear.layer) &&
+         linear.mlp < config.experts.count;
+}
 
 }  // namespace
 
@@ -41,27 +79,30 @@ std::map<std::string, std::string> GgufTensorNames(const ModelConfig& config) {
     add_bias(norm, base);
   }
   for (const LinearSpec& linear : BlockLinears(config)) {
-    const std::string base = fmt::format("blk.{}.{}", linear.layer,
-                                         kProjectionNames[static_cast<size_t>(linear.projection)]);
+    std::string base = BaseName(config, linear);
+    if (IsInStack(config, linear)) base += fmt::format(".{}", linear.mlp);
     names[linear.name + ".weight"] = base + ".weight";
     if (linear.has_bias) names[linear.name + ".bias"] = base + ".bias";
+  }
+  for (const RouterSpec& router : BlockRouters(config)) {
+    const bool shared = router.router == Router::kShared;
+    names[router.name] =
+        fmt::format("blk.{}.ffn_gate_inp{}.weight", router.layer, shared ? "_shexp" : "");
   }
   return names;
 }
 
-std::map<std::string, std::vector<std::string>> FusedGgufTensors(const ModelConfig& config) {
-  std::map<std::string, std::vector<std::string>> fused;
-  const std::map<std::string, std::string> names = GgufTensorNames(config);
-  for (const PublishedTensor& published : PublishedNamesOf(config).tensors) {
-    if (published.parts.size() < 2) continue;
-    std::string name = names.at(published.parts.front().name);
-    for (const auto& [first, whole] : kFusedNames) {
-      const size_t place = name.find(first);
-      if (place != std::string::npos) name.replace(place, first.size(), whole);
-    }
-    for (const ExpectedTensor& part : published.parts) fused[name].push_back(part.name);
+std::vector<JoinedGgufTensor> JoinedGgufTensors(const ModelConfig& config) {
+  std::vector<JoinedGgufTensor> joined = FusedTensors(config);
+  std::map<std::string, size_t> index;  // by name
+  for (const LinearSpec& linear : BlockLinears(config)) {
+    if (!IsInStack(config, linear)) continue;
+    const std::string name = BaseName(config, linear) + ".weight";
+    const auto [place, is_new] = index.try_emplace(name, joined.size());
+    if (is_new) joined.push_back({name, {config.experts.count, linear.d_out, linear.d_in}, {}});
+    joined[place->second].parts.push_back(linear.name + ".weight");
   }
-  return fused;
+  return joined;
 }
 
 }  // namespace llmq

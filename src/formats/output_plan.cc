@@ -37,7 +37,10 @@ class Planner {
  public:
   Planner(const ModelConfig& config, const RankPlan& ranks, const TableBits& table_bits,
           std::span<const TensorView> tensors)
-      : config_(config), table_bits_(table_bits), norms_(BlockNorms(config)) {
+      : config_(config),
+        table_bits_(table_bits),
+        norms_(BlockNorms(config)),
+        routers_(BlockRouters(config)) {
     for (const TensorView& tensor : tensors) tensors_[tensor.name] = &tensor;
     for (const PlannedLayer& layer : ranks.layers) shapes_[layer.linear.name] = layer.shape;
   }
@@ -62,6 +65,7 @@ class Planner {
         AddLinear(linears[i]);
         if (linears[i].projection == Projection::kO) {
           AddNorms(n, {BlockNorm::kAfterAttention, BlockNorm::kMlp});
+          AddRouters(n);
         }
       }
       AddNorms(n, {BlockNorm::kAfterMlp});
@@ -105,6 +109,12 @@ class Planner {
     if (!norm.bias.empty()) AddDense(norm.bias, {norm.size});
   }
 
+  void AddRouters(int64_t layer) {
+    for (const RouterSpec& spec : routers_) {
+      if (spec.layer == layer) AddDense(spec.name, {spec.rows, config_.hidden_size});
+    }
+  }
+
   void AddLinear(const LinearSpec& linear) {
     const auto it = shapes_.find(linear.name);
     if (it == shapes_.end()) {
@@ -138,6 +148,7 @@ class Planner {
   const ModelConfig& config_;
   const TableBits& table_bits_;
   std::vector<NormSpec> norms_;
+  std::vector<RouterSpec> routers_;
   std::map<std::string, const TensorView*> tensors_;             // by name
   std::unordered_map<std::string_view, LittleBitShape> shapes_;  // by the linear's name
   std::unordered_set<std::string> planned_;

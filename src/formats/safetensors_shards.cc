@@ -126,6 +126,9 @@ ExpectedTensor WholeOf(const PublishedTensor& published, const std::string& pref
   whole.shape[0] = 0;
   for (const ExpectedTensor& part : published.parts) whole.shape[0] += part.shape[0];
   if (published.transposed) std::swap(whole.shape[0], whole.shape[1]);
+  if (published.stack > 0) {
+    whole.shape = {published.stack, whole.shape[0] / published.stack, whole.shape[1]};
+  }
   return whole;
 }
 
@@ -208,6 +211,7 @@ void SafetensorsShards::Rename(const PublishedNames& names, const std::string& w
   std::vector<TensorView> renamed;
   for (const PublishedTensor& published : names.tensors) {
     const TensorView* tensor = Find(names.optional_prefix, published.name);
+    if (tensor == nullptr && published.optional) continue;
     CheckFloatTensor(tensor, WholeOf(published, names.optional_prefix), where);
     taken.insert(tensor->name);
     for (TensorView& part : PartsOf(*tensor, published)) renamed.push_back(std::move(part));

@@ -26,13 +26,22 @@ struct GgufWriter::State {
   std::vector<std::unique_ptr<AtomicFile>> files;  // of the shards begun, in order
   size_t written = 0;                              // tensors, of all shards
   size_t written_in_shard = 0;
+  uint64_t part_bytes = 0;  // of the tensor after them
 
   [[noreturn]] void Fail(const std::string& what) const {
     throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", path.string(), what));
   }
+  const GgufTensor& Next() const;
   void BeginShard();
   void CommitAll();
 };
+
+const GgufTensor& GgufWriter::State::Next() const {
+  if (written == tensors.size()) {
+    Fail(fmt::format("expected {} tensors, found one more", tensors.size()));
+  }
+  return tensors[written];
+}
 
 void GgufWriter::State::BeginShard() {
   GgufShardPlan& plan = plans[files.size()];
@@ -70,21 +79,32 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, std::vector<GgufKey> k
 GgufWriter::~GgufWriter() = default;
 
 void GgufWriter::Write(std::span<const std::byte> bytes) {
-  State& state = *state_;
-  if (state.written == state.tensors.size()) {
-    state.Fail(fmt::format("expected {} tensors, found one more", state.tensors.size()));
+  const GgufTensor& tensor = state_->Next();
+  const uint64_t missing = tensor.num_bytes() - state_->part_bytes;
+  if (bytes.size() != missing) {
+    state_->Fail(
+        fmt::format("tensor {}: expected {} bytes, found {}", tensor.name, missing, bytes.size()));
   }
-  const GgufTensor& tensor = state.tensors[state.written];
-  if (bytes.size() != tensor.num_bytes()) {
-    state.Fail(fmt::format("tensor {}: expected {} bytes, found {}", tensor.name,
-                           tensor.num_bytes(), bytes.size()));
+  WritePart(bytes);
+}
+
+void GgufWriter::WritePart(std::span<const std::byte> bytes) {
+  State& state = *state_;
+  const GgufTensor& tensor = state.Next();
+  const uint64_t missing = tensor.num_bytes() - state.part_bytes;
+  if (bytes.size() > missing) {
+    state.Fail(fmt::format("tensor {}: expected at most {} bytes, found {}", tensor.name, missing,
+                           bytes.size()));
   }
   if (state.written_in_shard == state.plans[state.files.size() - 1].tensors) state.BeginShard();
   AtomicFile& file = *state.files.back();
   file.Append(bytes);
-  file.Append(std::string(PaddedBytes(tensor, state.alignment) - bytes.size(), '\0'));
+  state.part_bytes += bytes.size();
+  if (bytes.size() < missing) return;
+  file.Append(std::string(PaddedBytes(tensor, state.alignment) - tensor.num_bytes(), '\0'));
   ++state.written;
   ++state.written_in_shard;
+  state.part_bytes = 0;
 }
 
 uint64_t GgufWriter::Finish() {

@@ -49,8 +49,7 @@ int32x4_t RunSums(const std::byte* codes, const GroupStep<bits>& step, int quart
   } else {
     const uint8x16_t loaded = vld1q_u8(reinterpret_cast<const uint8_t*>(codes));
     const int8x16_t eight = vdupq_n_s8(8);
-    const int8x16_t even =
-        vsubq_s8(vreinterpretq_s8_u8(vandq_u8(loaded, vdupq_n_u8(15))), eight);
+    const int8x16_t even = vsubq_s8(vreinterpretq_s8_u8(vandq_u8(loaded, vdupq_n_u8(15))), eight);
     const int8x16_t odd = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(loaded, 4)), eight);
     const int8x16_t odd_values = vld1q_s8(step.values + kStep<bits> / 2 + 16 * quarter);
     const int16x8_t low = vmull_s8(vget_low_s8(even), vget_low_s8(values));
@@ -70,8 +69,7 @@ void Scales(const std::byte* halves, int64_t n, const float* of_input, float* sc
 }
 
 float Reduce(const float32x4_t* lanes) {
-  const float32x4_t four =
-      vaddq_f32(vaddq_f32(lanes[0], lanes[2]), vaddq_f32(lanes[1], lanes[3]));
+  const float32x4_t four = vaddq_f32(vaddq_f32(lanes[0], lanes[2]), vaddq_f32(lanes[1], lanes[3]));
   const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
   return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
@@ -99,8 +97,7 @@ float DotRow(const GroupRows& w, const std::byte* row, const GroupInput<bits>& i
       const float scale = scales[group % kScaleGroups + (bits == 4 ? quarter : 0)];
       const int32x4_t runs =
           RunSums<bits>(codes + quarter * (kBytes / kQuarters), input.steps[step], quarter);
-      sums[quarter] =
-          vaddq_f32(sums[quarter], vmulq_f32(vdupq_n_f32(scale), vcvtq_f32_s32(runs)));
+      sums[quarter] = vaddq_f32(sums[quarter], vmulq_f32(vdupq_n_f32(scale), vcvtq_f32_s32(runs)));
     }
   }
   return Reduce(sums);

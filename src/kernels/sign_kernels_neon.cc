@@ -1,8 +1,8 @@
 // Products with sign matrices with NEON: tables of 16 sums of four columns, floats for 4 rows at a
 // time, bytes for 16.
 //
-// Before: kernels_scalar.cc defines them. A sum of four 8-bit values needs ten bits: values are split
-// as 16 a + b, whose sums fit a signed byte each (docs/decisions/0008-kernels.md).
+// Before: kernels_scalar.cc defines them. A sum of four 8-bit values needs ten bits: values are
+// split as 16 a + b, whose sums fit a signed byte each (docs/decisions/0008-kernels.md).
 #include <arm_neon.h>
 
 #include "base/half.h"
@@ -112,7 +112,8 @@ void Int8Prepare(const uint16_t* scale, const float* x, int64_t cols,
     float inputs[kInputBlock];
     for (int64_t j = 0; j < n; ++j) inputs[j] = Scaled(scale, x, begin + j, cols);
     int8_t values[kInputBlock];
-    *scales = RoundToInt8(n, [&](int64_t j) { return inputs[j]; }, values);
+    *scales = RoundToInt8(
+        n, [&](int64_t j) { return inputs[j]; }, values);
     for (int64_t j = 0; j < n; j += kTileCols, ++tables) {
       for (int g = 0; g < kGroups; ++g) {
         int8_t low[4], high[4];
@@ -144,8 +145,8 @@ void AddChunk(const uint32_t* words, const Tables& tables, Sums16& low, Sums16& 
   for (int k = 0; k < 4; ++k) {
     const uint8x16_t first = vandq_u8(bytes.val[k], vdupq_n_u8(15));
     const uint8x16_t second = vshrq_n_u8(bytes.val[k], 4);
-    low.Add(vaddq_s8(vqtbl1q_s8(tables.low[2 * k], first),
-                     vqtbl1q_s8(tables.low[2 * k + 1], second)));
+    low.Add(
+        vaddq_s8(vqtbl1q_s8(tables.low[2 * k], first), vqtbl1q_s8(tables.low[2 * k + 1], second)));
     high.Add(vaddq_s8(vqtbl1q_s8(tables.high[2 * k], first),
                       vqtbl1q_s8(tables.high[2 * k + 1], second)));
   }

@@ -69,7 +69,8 @@ GgmlType ValueType(std::string_view file_type, GgmlType base, int64_t layer,
     type = GgmlType::kQ5_K;
   }
   // llama.cpp's "70B" model: its value matrices are small, so bits cost little there.
-  const bool seventy = config.num_layers == 80 && config.num_heads != config.num_kv_heads;
+  const bool seventy = config.num_layers == 80 && config.num_heads != config.num_kv_heads &&
+                       config.experts.count == 0;
   if (seventy && (type == GgmlType::kQ3_K || type == GgmlType::kQ4_K)) type = GgmlType::kQ5_K;
   return type;
 }
@@ -89,6 +90,16 @@ GgmlType AttentionOutputType(std::string_view file_type, GgmlType base) {
   if (file_type == "Q2_K") return GgmlType::kQ3_K;
   if (file_type == "Q3_K_M") return GgmlType::kQ4_K;
   if (file_type == "Q3_K_L") return GgmlType::kQ5_K;
+  return base;
+}
+
+// In models with eight experts attention is a small part.
+constexpr int64_t kExpertsOfMixtral = 8;
+
+GgmlType OutputTypeBesideExperts(std::string_view file_type, GgmlType base) {
+  for (const char* name : {"Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M"}) {
+    if (file_type == name) return GgmlType::kQ5_K;
+  }
   return base;
 }
 
@@ -135,7 +146,9 @@ std::vector<std::string> GgufFileTypeNames() {
 GgmlType ChooseTensorType(const GgufFileType& file_type, const ModelConfig& config,
                           std::string_view gguf_name, int64_t cols) {
   const GgmlType base = file_type.base_type;
-  if (gguf_name == "position_embd.weight") return GgmlType::kF32;
+  const Place place = ParsePlace(gguf_name);
+  const bool is_router = place.part == "ffn_gate_inp";
+  if (is_router || gguf_name == "position_embd.weight") return GgmlType::kF32;
   if (InfoOf(base).block_values == 1) return base;  // F32, F16, BF16: everything else alike
   const bool is_head = gguf_name == "output.weight" ||
                        (gguf_name == "token_embd.weight" && config.tie_word_embeddings);
@@ -143,14 +156,18 @@ GgmlType ChooseTensorType(const GgufFileType& file_type, const ModelConfig& conf
     const bool eight = base == GgmlType::kQ8_0 || !IsWhole(base, cols);
     return Fallback(eight ? GgmlType::kQ8_0 : GgmlType::kQ6_K, cols);
   }
-  const Place place = ParsePlace(gguf_name);
   GgmlType type = base;
+  const bool eight_experts = config.experts.count == kExpertsOfMixtral;
   if (place.part == "attn_v" || place.part == "attn_qkv")
     type = ValueType(file_type.name, base, place.layer, config);
-  if (place.part == "ffn_down") {
+  if (eight_experts && (place.part == "attn_k" || place.part == "attn_v")) type = GgmlType::kQ8_0;
+  if (place.part.starts_with("ffn_down")) {  // of experts too
     type = DownType(file_type.name, base, place.layer, config.num_layers);
   }
-  if (place.part == "attn_output") type = AttentionOutputType(file_type.name, base);
+  if (place.part == "attn_output") {
+    type = eight_experts ? OutputTypeBesideExperts(file_type.name, base)
+                         : AttentionOutputType(file_type.name, base);
+  }
   return Fallback(type, cols);
 }
 

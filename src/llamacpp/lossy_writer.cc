@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -54,35 +55,33 @@ std::pair<int64_t, std::string> Place(const PlannedTensor& planned) {
   return {name.starts_with(kBlock) ? std::stoll(name.substr(kBlock.size())) : -1, name};
 }
 
-// Hugging Face names -> llama.cpp's, where several may go into one tensor.
-std::map<std::string, std::string> OutputNames(const ModelConfig& config) {
-  std::map<std::string, std::string> names = GgufTensorNames(config);
-  for (const auto& [name, parts] : FusedGgufTensors(config)) {
-    for (const std::string& part : parts) names[part] = name;
-  }
-  return names;
-}
-
 std::vector<PlannedTensor> PlanTensors(const ModelConfig& config, const GgufFileType& file_type) {
-  const std::map<std::string, std::string> names = OutputNames(config);
+  const std::map<std::string, std::string> names = GgufTensorNames(config);
   const std::map<std::string, int64_t> rotated = RotatedHeads(config);
-  std::map<std::string, PlannedTensor> planned;                     // by llama.cpp's name
-  for (const ExpectedTensor& expected : ExpectedTensors(config)) {  // parts come in their order
-    const std::string& name = names.at(expected.name);
-    const auto heads = rotated.find(expected.name);
-    PlannedTensor& output = planned[name];
-    output.sources.push_back({expected.name, heads == rotated.end() ? 0 : heads->second});
-    if (output.sources.size() > 1) {
-      output.tensor.shape[0] += expected.shape[0];
-      continue;
-    }
-    output.tensor = {name, GgmlType::kF32, expected.shape, {}};
-    if (expected.shape.size() == 2) {
-      output.tensor.type = ChooseTensorType(file_type, config, name, expected.shape[1]);
-    }
-  }
+  const auto source_of = [&](const std::string& name) -> Source {
+    const auto heads = rotated.find(name);
+    return {name, heads == rotated.end() ? 0 : heads->second};
+  };
   std::vector<PlannedTensor> plan;
-  for (auto& [name, output] : planned) plan.push_back(std::move(output));
+  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    const GgmlType type = shape.size() == 1
+                              ? GgmlType::kF32
+                              : ChooseTensorType(file_type, config, name, shape.back());
+    plan.push_back({{name, type, shape, {}}, {}});
+  };
+  std::set<std::string> joined;
+  for (const JoinedGgufTensor& whole : JoinedGgufTensors(config)) {
+    add(whole.name, whole.shape);
+    std::ranges::transform(whole.parts, std::back_inserter(plan.back().sources), source_of);
+    joined.insert(whole.parts.begin(), whole.parts.end());
+  }
+  for (const ExpectedTensor& expected : ExpectedTensors(config)) {
+    if (joined.contains(expected.name)) continue;
+    std::vector<int64_t> shape = expected.shape;
+    if (shape.size() == 2 && shape[0] == 1) shape.erase(shape.begin());  // a shared expert's gate
+    add(names.at(expected.name), shape);
+    plan.back().sources = {source_of(expected.name)};
+  }
   for (RopeFactors& factors : RopeFactorTensors(config)) {
     const auto size = static_cast<int64_t>(factors.values.size());
     plan.push_back({{factors.name, GgmlType::kF32, {size}, {}}, {}, std::move(factors.values)});
@@ -155,21 +154,14 @@ std::vector<float> SourceValues(const LittleBitFile& file, const Source& source)
                                    : InterleaveHeads(values, source.rotated_heads, config.head_dim);
 }
 
-std::vector<float> Values(const LittleBitFile& file, const PlannedTensor& planned) {
-  if (planned.sources.size() == 1) return SourceValues(file, planned.sources.front());
-  std::vector<float> values = planned.values;
-  for (const Source& source : planned.sources) {
-    const std::vector<float> rows = SourceValues(file, source);
-    values.insert(values.end(), rows.begin(), rows.end());
-  }
-  return values;
-}
-
+// The tensor, or a part of it.
 std::vector<std::byte> Quantize(const GgufTensor& tensor, const std::vector<float>& values,
                                 int threads) {
-  std::vector<std::byte> bytes(tensor.num_bytes());
-  const int64_t cols = tensor.shape.back();
-  QuantizeRows(tensor.type, tensor.num_elements() / cols, cols, values, bytes, threads);
+  const auto size = static_cast<int64_t>(values.size());
+  const int64_t cols = tensor.shape.size() == 1 ? size : tensor.shape.back();
+  const int64_t rows = size / cols;
+  std::vector<std::byte> bytes(GgufTensor{"", tensor.type, {rows, cols}, {}}.num_bytes());
+  QuantizeRows(tensor.type, rows, cols, values, bytes, threads);
   if (!ScalesAreFinite(tensor.type, bytes)) {
     throw Error(ErrorCode::kReconstructionFailed,
                 fmt::format("{}: expected values that fit {}, found larger ones", tensor.name,
@@ -277,9 +269,12 @@ LossyReport WriteGgufLossy(const LittleBitFile& file, const std::filesystem::pat
   CheckOutputsAreNotInput(writer.paths(), file.path());
   LossyReport report{.files = writer.paths(), .warnings = Warnings(file)};
   for (const PlannedTensor& planned : plan) {
-    const std::vector<float> values = Values(file, planned);
-    CheckFinite(values, planned.tensor.name);
-    writer.Write(Quantize(planned.tensor, values, options.threads));
+    const auto write = [&](const std::vector<float>& values) {
+      CheckFinite(values, planned.tensor.name);
+      writer.WritePart(Quantize(planned.tensor, values, options.threads));
+    };
+    if (planned.sources.empty()) write(planned.values);
+    for (const Source& source : planned.sources) write(SourceValues(file, source));
     ++report.tensors;
     ++report.types[InfoOf(planned.tensor.type).name];
     if (!progress(report.tensors, static_cast<int64_t>(plan.size()), planned.tensor.name)) {

@@ -59,6 +59,19 @@ void AddRopeKeys(const RopeConfig& rope, KeyList& keys) {
   }
 }
 
+void AddExpertKeys(const ModelConfig& config, KeyList& keys) {
+  const ExpertConfig& experts = config.experts;
+  if (experts.count == 0) return;
+  keys.AddCount("expert_count", experts.count);
+  keys.AddCount("expert_used_count", experts.per_token);
+  // Experts of the architecture llama have the size feed_forward_length.
+  if (config.gguf_architecture == "llama") return;
+  keys.AddCount("expert_feed_forward_length", experts.intermediate_size);
+  if (experts.shared_intermediate_size > 0) {
+    keys.AddCount("expert_shared_feed_forward_length", experts.shared_intermediate_size);
+  }
+}
+
 class KeyReader {
  public:
   explicit KeyReader(const GgufFile& file) : file_(file) {}
@@ -132,6 +145,27 @@ int64_t VocabSize(const GgufFile& file, const KeyReader& keys) {
   return keys.Int("vocab_size");
 }
 
+// What llama.cpp's graphs of models with experts take for granted.
+template <typename Fail>
+void ExpectExpertsOfLlamaCpp(const ModelConfig& config, const Fail& fail) {
+  const ExpertConfig& experts = config.experts;
+  if (experts.count == 0) {
+    if (config.gguf_architecture.ends_with("moe")) fail("expected experts, found none");
+    return;
+  }
+  if (std::ranges::find(experts.sparse_layers, false) != experts.sparse_layers.end()) {
+    fail("expected experts in every layer, as llama.cpp has them, found layers without");
+  }
+  const bool is_qwen2 = config.gguf_architecture == "qwen2moe";
+  if (experts.normalized == is_qwen2) {
+    fail(fmt::format("\"norm_topk_prob\": expected {}, as llama.cpp takes it, found {}", !is_qwen2,
+                     is_qwen2));
+  }
+  if (is_qwen2 && config.tie_word_embeddings) {
+    fail("expected a head of its own, as llama.cpp wants it, found a tied one");
+  }
+}
+
 }  // namespace
 
 std::vector<GgufKey> ModelKeys(const ModelConfig& config) {
@@ -159,6 +193,7 @@ std::vector<GgufKey> ModelKeys(const ModelConfig& config) {
     keys.AddNumber("attn_logit_softcapping", config.attention_softcap);
   }
   if (config.logit_softcap > 0) keys.AddNumber("final_logit_softcapping", config.logit_softcap);
+  AddExpertKeys(config, keys);
   keys.AddCount("vocab_size", config.vocab_size);
   return keys.Take();
 }
@@ -174,6 +209,7 @@ void ExpectRunsInLlamaCpp(const ModelConfig& config) {
   if (!config.gated_mlp && config.activation != Activation::kGeluTanh) {
     fail("\"activation_function\": expected gelu_new, as llama.cpp takes it, found another one");
   }
+  ExpectExpertsOfLlamaCpp(config, fail);
   const double usual = 1 / std::sqrt(static_cast<double>(config.head_dim));
   if (std::abs(config.AttentionScale() / usual - 1) > 1e-6) {
     fail(

@@ -39,13 +39,13 @@ void CompressedLinear::Stage::Clear() {
   pieces = prepared_bytes = signs = 0;
 }
 
-void CompressedLinear::Run(std::span<const CompressedCall> calls, const float* x, int64_t tokens) {
+void CompressedLinear::Run(std::span<const CompressedCall> calls, int64_t tokens) {
   for (int64_t t = 0; t < tokens; t += kBatchTokens)
-    RunBatch(calls, x, t, std::min(kBatchTokens, tokens - t));
+    RunBatch(calls, t, std::min(kBatchTokens, tokens - t));
 }
 
-void CompressedLinear::RunBatch(std::span<const CompressedCall> calls, const float* x,
-                                int64_t first_token, int64_t tokens) {
+void CompressedLinear::RunBatch(std::span<const CompressedCall> calls, int64_t first_token,
+                                int64_t tokens) {
   first_.Clear();
   second_.Clear();
   int64_t latents = 0;  // per token
@@ -66,7 +66,7 @@ void CompressedLinear::RunBatch(std::span<const CompressedCall> calls, const flo
                 .rows = u.rows};
     for (const CompressedPath& path : *call.paths) {
       const int64_t d_in = path.v.cols;
-      const Input input{path.v, path.g, x + first_token * d_in, d_in, nullptr};
+      const Input input{path.v, path.g, call.x + first_token * d_in, d_in, nullptr};
       AddUnit(first_,
               {.inputs = {input},
                .num_inputs = 1,

@@ -1,5 +1,5 @@
-// Compressed matrices times activations: both stages, both paths and all matrices that share an
-// input, in two loops over the threads.
+// Compressed matrices times activations: both stages, both paths and all matrices whose inputs are
+// there at the same time, in two loops over the threads.
 //
 //   t[T, r] = sum_j s_v(k, j) (g x)_j,   y[T, d_out] = sum_p h_p * (s_u (l_p t_p))
 //
@@ -22,7 +22,8 @@ namespace llmq {
 
 struct CompressedCall {
   const std::vector<CompressedPath>* paths;
-  float* y;  // [T, d_out] f32
+  const float* x;  // [T, d_in] f32
+  float* y;        // [T, d_out] f32
   // y [T, ranks of all paths] f32 instead: the first stage alone, not yet times l.
   bool latents = false;
 };
@@ -32,8 +33,7 @@ class CompressedLinear {
   // Borrows all three.
   CompressedLinear(const SignProduct& product, const FloatKernels& floats, ThreadPool& pool);
 
-  // x [T, d_in] f32, the same for all calls.
-  void Run(std::span<const CompressedCall> calls, const float* x, int64_t tokens);
+  void Run(std::span<const CompressedCall> calls, int64_t tokens);
   // The second stage of one token for outputs [begin, end), begin a multiple of 16, by the thread
   // of the pool that calls. latents [ranks of all paths] f32, out [end - begin] f32.
   void Expand(int thread, const std::vector<CompressedPath>& paths, const float* latents,
@@ -80,8 +80,7 @@ class CompressedLinear {
     std::vector<float> sums;
   };
 
-  void RunBatch(std::span<const CompressedCall> calls, const float* x, int64_t first_token,
-                int64_t tokens);
+  void RunBatch(std::span<const CompressedCall> calls, int64_t first_token, int64_t tokens);
   static void AddUnit(Stage& stage, Unit unit, const SignProduct& product, int64_t tokens);
   void RunStage(const Stage& stage, int64_t tokens);
   void Prepare(const Unit& unit, int64_t token, std::byte* prepared) const;

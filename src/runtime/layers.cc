@@ -5,6 +5,9 @@
 namespace llmq {
 namespace {
 
+// Numbers worth a thread's attention: some microseconds.
+constexpr int64_t kElementwisePiece = 1 << 13;
+
 float GeluTanh(float x) {
   constexpr float kRoot = 0.7978845608028654f;  // sqrt(2 / pi)
   return 0.5f * x * (1.0f + std::tanh(kRoot * (x + 0.044715f * x * x * x)));
@@ -24,8 +27,6 @@ void Map(const Function& function, float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] = function(x[i]);
 }
 
-}  // namespace
-
 void Activate(Activation activation, float* x, int64_t n) {
   switch (activation) {
     case Activation::kSilu: return Map(Silu, x, n);
@@ -35,8 +36,22 @@ void Activate(Activation activation, float* x, int64_t n) {
   }
 }
 
-void MultiplyInPlace(float* x, const float* y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) x[i] *= y[i];
+}  // namespace
+
+void ActivateGate(Activation activation, const FloatKernels& floats, ThreadPool& pool,
+                  const float* up, int64_t n, float* gate) {
+  pool.ForEach(n, kElementwisePiece, [&](int, int64_t begin, int64_t end) {
+    const int64_t count = end - begin;
+    if (activation == Activation::kSilu) return floats.swiglu(up + begin, count, gate + begin);
+    Activate(activation, gate + begin, count);
+    for (int64_t i = begin; i < end; ++i) gate[i] *= up[i];
+  });
+}
+
+void Activate(Activation activation, ThreadPool& pool, int64_t n, float* x) {
+  pool.ForEach(n, kElementwisePiece, [&](int, int64_t begin, int64_t end) {
+    Activate(activation, x + begin, end - begin);
+  });
 }
 
 void SoftCap(double cap, float* x, int64_t n) {

@@ -7,15 +7,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
 #include "llmq/model_config.h"
 
 namespace llmq {
 
-// x[i] = activation(x[i]) for n floats.
-void Activate(Activation activation, float* x, int64_t n);
+// gate[i] = activation(gate[i]) * up[i] for n floats, over the threads.
+void ActivateGate(Activation activation, const FloatKernels& floats, ThreadPool& pool,
+                  const float* up, int64_t n, float* gate);
 
-// x[i] *= y[i] for n floats.
-void MultiplyInPlace(float* x, const float* y, int64_t n);
+// x[i] = activation(x[i]) for n floats, over the threads.
+void Activate(Activation activation, ThreadPool& pool, int64_t n, float* x);
 
 // x[i] = cap * tanh(x[i] / cap) for n floats.
 void SoftCap(double cap, float* x, int64_t n);

@@ -39,11 +39,11 @@ LinearRunner::LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& p
   tiles_.resize(static_cast<size_t>(pool.size()));
 }
 
-void LinearRunner::Run(std::span<const LinearCall> calls, const float* x, int64_t tokens) {
+void LinearRunner::Run(std::span<const LinearCall> calls, int64_t tokens) {
   compressed_calls_.clear();
-  for (const auto& [w, y, latents] : calls) {
+  for (const auto& [w, x, y, latents] : calls) {
     if (w->form == WeightForm::kLittleBit) {
-      compressed_calls_.push_back({&w->paths, y, latents});
+      compressed_calls_.push_back({&w->paths, x, y, latents});
     } else if (w->form == WeightForm::kGrouped && !exact_) {
       RunGrouped(*w, x, tokens, y);
     } else if (w->form != WeightForm::kBlocks && tokens <= kFewTokens) {
@@ -52,8 +52,8 @@ void LinearRunner::Run(std::span<const LinearCall> calls, const float* x, int64_
       RunMany(*w, x, tokens, y);
     }
   }
-  if (!compressed_calls_.empty()) compressed_.Run(compressed_calls_, x, tokens);
-  for (const auto& [w, y, latents] : calls) {
+  if (!compressed_calls_.empty()) compressed_.Run(compressed_calls_, tokens);
+  for (const auto& [w, x, y, latents] : calls) {
     if (!latents) AddBias(*w, tokens, y);
   }
 }
@@ -65,8 +65,12 @@ void LinearRunner::Expand(int thread, const WeightMatrix& w, const float* latent
 }
 
 void LinearRunner::Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {
-  const LinearCall call{&w, y};
-  Run({&call, 1}, x, tokens);
+  const LinearCall call{&w, x, y};
+  Run({&call, 1}, tokens);
+}
+
+void LinearRunner::RunEach(const WeightMatrix& w, const float* x, int64_t tokens, float* y) {
+  RunFew(w, x, tokens, y);
 }
 
 void LinearRunner::Row(const WeightMatrix& w, int64_t row, float* out) const {

@@ -17,10 +17,11 @@
 
 namespace llmq {
 
-// One of several products with the same input.
+// One of several products for the same number of tokens.
 struct LinearCall {
   const WeightMatrix* w;
-  float* y;  // [T, d_out] f32
+  const float* x;  // [T, d_in] f32
+  float* y;        // [T, d_out] f32
   // y [T, w->latents()] f32 instead: only the first stage of a compressed matrix.
   bool latents = false;
 };
@@ -33,14 +34,15 @@ class LinearRunner {
   // than a few tokens at a time with matrices whose inputs stay float32, which are Eigen's.
   LinearRunner(const KernelTable& kernels, bool exact, ThreadPool& pool);
 
-  // x [T, d_in] f32 -> y [T, d_out] f32 of every call.
-  void Run(std::span<const LinearCall> calls, const float* x, int64_t tokens);
+  void Run(std::span<const LinearCall> calls, int64_t tokens);
   void Run(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
   // The second stage and the bias for outputs [begin, end), begin a multiple of 16. For bodies of
   // loops over the threads: `thread` is the caller's. latents [w.latents()] f32 of one token, out
   // [end - begin] f32. Precondition: w is kLittleBit.
   void Expand(int thread, const WeightMatrix& w, const float* latents, int64_t begin, int64_t end,
               float* out);
+  // Every token by itself: the same bits however many there are. Precondition: w is kDense.
+  void RunEach(const WeightMatrix& w, const float* x, int64_t tokens, float* y);
   // out [d_in] f32: one row of an embedding. Precondition: w is not kLittleBit, row < d_out.
   void Row(const WeightMatrix& w, int64_t row, float* out) const;
 

@@ -107,16 +107,34 @@ class Weights {
   uint64_t half_at_ = 0;
 };
 
-std::vector<LayerWeights> UnitNorms(const ModelConfig& config) {
-  std::vector<LayerWeights> layers(static_cast<size_t>(config.num_layers));
+// [rows, hidden] f32, in memory of its own.
+WeightMatrix RandomRouter(int64_t rows, int64_t hidden, uint64_t seed) {
+  WeightMatrix matrix{.form = WeightForm::kDense, .d_out = rows, .d_in = hidden};
+  matrix.converted.resize(static_cast<size_t>(rows * hidden));
+  const double size = 2 / std::sqrt(static_cast<double>(hidden));
+  for (float& value : matrix.converted) {
+    const double uniform = static_cast<double>(NextRandom(seed) >> 11) * 0x1p-53;
+    value = static_cast<float>(size * (2 * uniform - 1));
+  }
+  matrix.bytes = std::as_bytes(std::span(matrix.converted));
+  return matrix;
+}
+
+// Everything but the matrices that differ with the form of the weights.
+std::vector<LayerWeights> SmallParts(const ModelConfig& config) {
+  std::vector<LayerWeights> layers = EmptyLayers(config);
   for (const NormSpec& spec : BlockNorms(config)) {
     layers[static_cast<size_t>(spec.layer)].norms[static_cast<int>(spec.norm)] = UnitNorm(spec);
+  }
+  for (const RouterSpec& spec : BlockRouters(config)) {
+    layers[static_cast<size_t>(spec.layer)].routers[static_cast<int>(spec.router)] =
+        RandomRouter(spec.rows, config.hidden_size, static_cast<uint64_t>(spec.layer));
   }
   return layers;
 }
 
 WeightMatrix& Slot(std::vector<LayerWeights>& layers, const LinearSpec& linear) {
-  return layers[linear.layer][linear.projection];
+  return layers[linear.layer][linear];
 }
 
 int64_t CountParameters(const ModelConfig& config) {
@@ -143,7 +161,7 @@ ModelWeights HalfWeights(const ModelConfig& config, int threads) {
                  for (int64_t i = begin; i < end; ++i)
                    halves[i] = static_cast<uint16_t>(0x2400u | (NextRandom(state) & 0x83ffu));
                });
-  std::vector<LayerWeights> layers = UnitNorms(config);
+  std::vector<LayerWeights> layers = SmallParts(config);
   for (const LinearSpec& linear : BlockLinears(config))
     Slot(layers, linear) = made.Half(linear.d_out, linear.d_in);
   TableWeights tables{.embedding = made.Half(config.vocab_size, config.hidden_size)};
@@ -163,7 +181,7 @@ ModelWeights CompressedWeights(const ModelConfig& config, const RandomModelOptio
   Weights made;
   made.memory.reserve(4);
   LargeMemory& memory = made.memory.emplace_back(bytes);
-  std::vector<LayerWeights> layers = UnitNorms(config);
+  std::vector<LayerWeights> layers = SmallParts(config);
   for (const PlannedLayer& layer : plan.layers)
     Slot(layers, layer.linear) = made.Compressed(layer.shape, memory);
   ThreadPool pool(threads);

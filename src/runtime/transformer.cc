@@ -3,9 +3,6 @@
 namespace llmq {
 namespace {
 
-// Numbers worth a thread's attention: some microseconds.
-constexpr int64_t kElementwisePiece = 1 << 13;
-
 void Resize(std::vector<float>& buffer, int64_t size) { buffer.resize(static_cast<size_t>(size)); }
 
 }  // namespace
@@ -19,6 +16,7 @@ Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels
       linear_(kernels, options.exact, pool_),
       capacity_(capacity),
       attention_(config_, kernels, pool_),
+      experts_(config_, floats_, linear_, pool_),
       frequencies_(ComputeRopeFrequencies(config_.rope, 0)) {
   if (config_.sliding_rope) sliding_frequencies_ = ComputeRopeFrequencies(*config_.sliding_rope, 0);
   if (options.kv != KvType::kLatent) {
@@ -63,7 +61,7 @@ void Transformer::Forward(std::span<const int32_t> tokens, int64_t position) {
   if (config_.sliding_rope) sliding_rope_.Fill(sliding_frequencies_, position, tokens_);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     RunAttention(layer, position);
-    RunMlp(weights_.layers()[layer]);
+    RunMlp(layer);
   }
 }
 
@@ -97,9 +95,10 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
   const LayerWeights& weights = weights_.layers()[layer];
   Norm(hidden_.data(), weights[BlockNorm::kInput], tokens_, normed_.data());
   const bool latents = latent_.has_value();
-  const LinearCall calls[] = {
-      {&weights.q, q_.data()}, {&weights.k, k_.data(), latents}, {&weights.v, v_.data(), latents}};
-  linear_.Run(calls, normed_.data(), tokens_);
+  const LinearCall calls[] = {{&weights.q, normed_.data(), q_.data()},
+                              {&weights.k, normed_.data(), k_.data(), latents},
+                              {&weights.v, normed_.data(), v_.data(), latents}};
+  linear_.Run(calls, tokens_);
   if (config_.qk_norm)
     Norm(q_.data(), weights[BlockNorm::kQuery], tokens_ * config_.num_heads, q_.data());
   Turn(layer, position, tokens_, config_.num_heads, q_.data());
@@ -116,29 +115,29 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
   AddUpdate(weights[BlockNorm::kAfterAttention]);
 }
 
-void Transformer::RunMlp(const LayerWeights& weights) {
+void Transformer::RunMlp(int64_t layer) {
+  const LayerWeights& weights = weights_.layers()[layer];
   Norm(hidden_.data(), weights[BlockNorm::kMlp], tokens_, normed_.data());
-  if (config_.gated_mlp) {
-    const LinearCall calls[] = {{&weights.mlp.gate, gate_.data()}, {&weights.mlp.up, up_.data()}};
-    linear_.Run(calls, normed_.data(), tokens_);
+  if (config_.IsSparse(layer)) {
+    experts_.Run(weights, normed_.data(), tokens_, update_.data());
   } else {
-    linear_.Run(weights.mlp.up, normed_.data(), tokens_, gate_.data());
+    RunDenseMlp(weights.mlps.front());
   }
-  RunActivation();
-  linear_.Run(weights.mlp.down, gate_.data(), tokens_, update_.data());
   AddUpdate(weights[BlockNorm::kAfterMlp]);
 }
 
-void Transformer::RunActivation() {
-  const bool silu = config_.gated_mlp && config_.activation == Activation::kSilu;
-  pool_.ForEach(tokens_ * config_.intermediate_size, kElementwisePiece,
-                [&](int, int64_t begin, int64_t end) {
-                  const float* up = up_.data() + begin;
-                  float* gate = gate_.data() + begin;
-                  if (silu) return floats_.swiglu(up, end - begin, gate);
-                  Activate(config_.activation, gate, end - begin);
-                  if (config_.gated_mlp) MultiplyInPlace(gate, up, end - begin);
-                });
+void Transformer::RunDenseMlp(const MlpWeights& mlp) {
+  const int64_t size = tokens_ * config_.intermediate_size;
+  if (config_.gated_mlp) {
+    const LinearCall calls[] = {{&mlp.gate, normed_.data(), gate_.data()},
+                                {&mlp.up, normed_.data(), up_.data()}};
+    linear_.Run(calls, tokens_);
+    ActivateGate(config_.activation, floats_, pool_, up_.data(), size, gate_.data());
+  } else {
+    linear_.Run(mlp.up, normed_.data(), tokens_, gate_.data());
+    Activate(config_.activation, pool_, size, gate_.data());
+  }
+  linear_.Run(mlp.down, gate_.data(), tokens_, update_.data());
 }
 
 void Transformer::Norm(const float* x, const NormWeights& norm, int64_t rows, float* out) {

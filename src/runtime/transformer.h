@@ -14,6 +14,7 @@
 #include "kernels/kernels.h"
 #include "llmq/model.h"
 #include "runtime/attention.h"
+#include "runtime/experts.h"
 #include "runtime/kv_cache.h"
 #include "runtime/latent_attention.h"
 #include "runtime/layers.h"
@@ -43,7 +44,8 @@ class Transformer {
  private:
   void Embed(std::span<const int32_t> tokens, int64_t position);
   void RunAttention(int64_t layer, int64_t position);
-  void RunMlp(const LayerWeights& layer);
+  void RunMlp(int64_t layer);
+  void RunDenseMlp(const MlpWeights& mlp);
   // By position: x [T, heads, head_dim] of a layer's queries or keys from `position` on.
   void Turn(int64_t layer, int64_t position, int64_t tokens, int64_t heads, float* x) const;
   // What a part of a block makes, normalised if the model does, goes onto the residual stream.
@@ -52,8 +54,6 @@ class Transformer {
   void Norm(const float* x, const NormWeights& norm, int64_t rows, float* out);
   void NormRows(const float* x, const NormWeights& norm, int64_t begin, int64_t end,
                 float* out) const;
-  // What an MLP's `down` reads, made in gate_ from its other matrices' outputs.
-  void RunActivation();
 
   const ModelWeights& weights_;
   const ModelConfig& config_;
@@ -64,6 +64,7 @@ class Transformer {
   std::optional<KvCache> cache_;  // or latent_
   Attention attention_;
   std::optional<LatentAttention> latent_;
+  ExpertRunner experts_;
   RopeFrequencies frequencies_;
   RopeTable rope_;
   RopeFrequencies sliding_frequencies_;

@@ -51,8 +51,9 @@ std::optional<DType> PlainType(GgmlType type) {
 
 }  // namespace
 
-WeightMatrix& LayerWeights::operator[](Projection projection) {
-  switch (projection) {
+WeightMatrix& LayerWeights::operator[](const LinearSpec& linear) {
+  MlpWeights& mlp = mlps[static_cast<size_t>(linear.mlp)];
+  switch (linear.projection) {
     case Projection::kQ: return q;
     case Projection::kK: return k;
     case Projection::kV: return v;
@@ -61,6 +62,14 @@ WeightMatrix& LayerWeights::operator[](Projection projection) {
     case Projection::kUp: return mlp.up;
     default: return mlp.down;
   }
+}
+
+std::vector<LayerWeights> EmptyLayers(const ModelConfig& config) {
+  std::vector<LayerWeights> layers(static_cast<size_t>(config.num_layers));
+  for (int64_t n = 0; n < config.num_layers; ++n) {
+    layers[static_cast<size_t>(n)].mlps.resize(static_cast<size_t>(config.NumMlps(n)));
+  }
+  return layers;
 }
 
 ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : path_(path) {
@@ -82,14 +91,18 @@ ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : pat
     tables_.positions = Matrix(kPositionsName, config_.PositionRows(), config_.hidden_size);
   }
   final_norm_ = Norm(FinalNorm(config_));
-  layers_.resize(static_cast<size_t>(config_.num_layers));
+  layers_ = EmptyLayers(config_);
   for (const NormSpec& spec : BlockNorms(config_)) {
     layers_[spec.layer].norms[static_cast<int>(spec.norm)] = Norm(spec);
   }
   for (const LinearSpec& spec : BlockLinears(config_)) {
     WeightMatrix matrix = Matrix(spec.name + ".weight", spec.d_out, spec.d_in);
     if (spec.has_bias) matrix.bias = Vector(spec.name + ".bias", spec.d_out);
-    layers_[spec.layer][spec.projection] = std::move(matrix);
+    layers_[spec.layer][spec] = std::move(matrix);
+  }
+  for (const RouterSpec& spec : BlockRouters(config_)) {
+    layers_[spec.layer].routers[static_cast<int>(spec.router)] =
+        Matrix(spec.name, spec.rows, config_.hidden_size);
   }
   if (littlebit_) LayOutCompressed(threads);
 }
@@ -124,7 +137,7 @@ void ModelWeights::LayOutCompressed(int threads) {
     bytes += CompressedBytes(jobs.back().section->littlebit_shape());
   };
   for (const LinearSpec& spec : BlockLinears(config_)) {
-    add(spec.name + ".weight", layers_[spec.layer][spec.projection]);
+    add(spec.name + ".weight", layers_[spec.layer][spec]);
   }
   add(kHeadName, tables_.head);
   LargeMemory& memory = memory_.emplace_back(bytes);

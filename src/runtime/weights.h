@@ -65,11 +65,16 @@ struct NormWeights {
 struct LayerWeights {
   NormWeights norms[kNumBlockNorms];
   WeightMatrix q, k, v, o;
-  MlpWeights mlp;
+  std::vector<MlpWeights> mlps;       // ModelConfig::NumMlps of them
+  WeightMatrix routers[kNumRouters];  // [rows, hidden], dense; empty without experts
 
-  WeightMatrix& operator[](Projection projection);
+  WeightMatrix& operator[](const LinearSpec& linear);
+  const WeightMatrix& operator[](Router router) const { return routers[static_cast<int>(router)]; }
   const NormWeights& operator[](BlockNorm norm) const { return norms[static_cast<int>(norm)]; }
 };
+
+// The slots of a model, all empty.
+std::vector<LayerWeights> EmptyLayers(const ModelConfig& config);
 
 // The matrices outside the blocks.
 struct TableWeights {

@@ -127,8 +127,8 @@ class Bench {
     for (int round = 0; round < options_.rounds; ++round) {
       const double begin = Seconds();
       for (int64_t i = 0; i < calls; ++i) {
-        const CompressedCall call{&layers[next++ % layers.size()], y.data()};
-        linear_.Run({&call, 1}, x.data(), 1);
+        const CompressedCall call{&layers[next++ % layers.size()], x.data(), y.data()};
+        linear_.Run({&call, 1}, 1);
       }
       const double seconds = (Seconds() - begin) / static_cast<double>(calls);
       const double read_rate = ReadRate();

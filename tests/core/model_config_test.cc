@@ -219,6 +219,74 @@ TEST(ModelConfigTest, ReadsOpt) {
   EXPECT_EQ(parse(R"(, "activation_function": "gelu")").activation, Activation::kGelu);
 }
 
+TEST(ModelConfigTest, MixtralHasExpertsEverywhere) {
+  const std::string name = R"("architectures": ["MixtralForCausalLM"], "num_key_value_heads": 2)";
+  const ModelConfig config = Parse("{" + name + "}");
+  EXPECT_EQ(config.experts.count, 8);
+  EXPECT_EQ(config.experts.per_token, 2);
+  EXPECT_EQ(config.MlpSize(1, 7), 96);
+  EXPECT_TRUE(config.experts.normalized && config.IsSparse(0) && config.IsSparse(1));
+  EXPECT_EQ(config.rope.theta, 1e6);
+  EXPECT_EQ(config.sliding_window, 0);
+  const std::vector<LinearSpec> linears = BlockLinears(config);
+  ASSERT_EQ(linears.size(), 2u * (4 + 8 * 3));
+  EXPECT_EQ(linears[4].name, "model.layers.0.block_sparse_moe.experts.0.w1");
+  EXPECT_EQ(linears[27].name, "model.layers.0.block_sparse_moe.experts.7.w2");
+  EXPECT_EQ(linears[27].d_in, 96);
+  EXPECT_EQ(IndexInBlock(config, Projection::kDown, 7), 27u);
+  EXPECT_EQ(BlockRouters(config)[1].name, "model.layers.1.block_sparse_moe.gate.weight");
+  EXPECT_EQ(Parse("{" + name + R"(, "num_experts": 5})").experts.count, 5);
+}
+
+// The rule of transformers: the layer's number plus one is a multiple of the step, and it is not
+// listed.
+TEST(ModelConfigTest, QwenSaysWhichLayersHaveExperts) {
+  const auto parse = [](const char* name, const std::string& more) {
+    return Parse(std::string(R"({"num_key_value_heads": 2, "architectures": [")") + name + R"("])" +
+                 more + "}");
+  };
+  const ModelConfig mixed =
+      parse("Qwen2MoeForCausalLM", R"(, "num_hidden_layers": 6, "decoder_sparse_step": 2,
+            "mlp_only_layers": [3, 4], "num_experts": 5, "num_experts_per_tok": 3,
+            "moe_intermediate_size": 20, "shared_expert_intermediate_size": 30)");
+  EXPECT_EQ(mixed.experts.sparse_layers,
+            (std::vector<bool>{false, true, false, false, false, true}));
+  EXPECT_FALSE(mixed.experts.normalized);
+  EXPECT_EQ(mixed.NumMlps(1), 6);
+  EXPECT_EQ(mixed.MlpSize(1, 4), 20);
+  EXPECT_EQ(mixed.MlpSize(1, 5), 30);
+  EXPECT_EQ(mixed.MlpSize(2, 0), 96);
+  const std::vector<LinearSpec> linears = BlockLinears(mixed);
+  const LinearRange block = LinearsOfBlock(mixed, 1);
+  EXPECT_EQ(block.begin, 7u);
+  EXPECT_EQ(block.size(), 4u + 6 * 3);
+  EXPECT_EQ(LinearsOfBlock(mixed, 5).end, linears.size());
+  EXPECT_EQ(linears[block.begin + IndexInBlock(mixed, Projection::kUp, 2)].name,
+            "model.layers.1.mlp.experts.2.up_proj");
+  EXPECT_EQ(linears[block.end - 1].name, "model.layers.1.mlp.shared_expert.down_proj");
+  EXPECT_EQ(linears[block.end - 1].mlp, 5);
+  const std::vector<RouterSpec> routers = BlockRouters(mixed);
+  ASSERT_EQ(routers.size(), 4u);
+  EXPECT_EQ(routers[0].name, "model.layers.1.mlp.gate.weight");
+  EXPECT_EQ(routers[0].rows, 5);
+  EXPECT_EQ(routers[3].name, "model.layers.5.mlp.shared_expert_gate.weight");
+
+  const ModelConfig qwen2 = parse("Qwen2MoeForCausalLM", R"(, "use_sliding_window": true)");
+  EXPECT_EQ(qwen2.experts.count, 60);
+  EXPECT_TRUE(qwen2.qkv_bias);
+  EXPECT_EQ(qwen2.WindowOf(0), 4096);
+  EXPECT_EQ(qwen2.WindowOf(1), 0);
+  EXPECT_FALSE(parse("Qwen2MoeForCausalLM", R"(, "qkv_bias": false)").qkv_bias);
+  const ModelConfig qwen3 =
+      parse("Qwen3MoeForCausalLM", R"(, "num_local_experts": 6, "use_sliding_window": true)");
+  EXPECT_EQ(qwen3.experts.count, 6);
+  EXPECT_EQ(qwen3.NumMlps(0), 6);
+  EXPECT_EQ(qwen3.head_dim, 16);
+  EXPECT_TRUE(qwen3.qk_norm);
+  EXPECT_EQ(qwen3.WindowOf(1), 4096);
+  EXPECT_EQ(parse("Qwen3MoeForCausalLM", R"(, "num_experts": 0)").NumMlps(0), 1);
+}
+
 TEST(ModelConfigTest, LayerTypesSayWhichLayersSlide) {
   const char* gemma2 = R"("architectures": ["Gemma2ForCausalLM"], "hidden_act": "gelu", )";
   const auto parse = [&](const std::string& types) {
@@ -347,6 +415,30 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{R"({"hidden_size": 18446744073709551615})", "\"hidden_size\""},
         Lie{R"({"hidden_size": 66})", "expected a multiple of 4 heads"},
         Lie{R"({"intermediate_size": 99999999999})", "\"intermediate_size\""},
+        Lie{R"({"architectures": ["MixtralForCausalLM"], "num_key_value_heads": 2,
+                "num_local_experts": 0})",
+            "\"num_local_experts\": expected an integer from 1"},
+        Lie{R"({"architectures": ["MixtralForCausalLM"], "num_key_value_heads": 2,
+                "num_local_experts": 131072})",
+            "expected at most 43690 experts of this size, found 131072"},
+        Lie{R"({"architectures": ["MixtralForCausalLM"], "num_key_value_heads": 2,
+                "num_experts_per_tok": 9})",
+            "\"num_experts_per_tok\": expected an integer from 1 to 8, found 9"},
+        Lie{R"({"architectures": ["Qwen2MoeForCausalLM"], "num_key_value_heads": 2,
+                "moe_intermediate_size": 0})",
+            "\"moe_intermediate_size\""},
+        Lie{R"({"architectures": ["Qwen2MoeForCausalLM"], "num_key_value_heads": 2,
+                "shared_expert_intermediate_size": 0})",
+            "\"shared_expert_intermediate_size\""},
+        Lie{R"({"architectures": ["Qwen3MoeForCausalLM"], "num_key_value_heads": 2,
+                "decoder_sparse_step": 0})",
+            "\"decoder_sparse_step\""},
+        Lie{R"({"architectures": ["Qwen3MoeForCausalLM"], "num_key_value_heads": 2,
+                "mlp_only_layers": [2]})",
+            "\"mlp_only_layers\": expected layers from 0 to 1, found 2"},
+        Lie{R"({"architectures": ["Qwen3MoeForCausalLM"], "num_key_value_heads": 2,
+                "mlp_only_layers": 1})",
+            "\"mlp_only_layers\": expected a list of layers, found 1"},
         Lie{R"({"num_hidden_layers": 100000})", "\"num_hidden_layers\""},
         Lie{R"({"num_hidden_layers": 0})", "\"num_hidden_layers\""},
         Lie{R"({"vocab_size": 100000000})", "\"vocab_size\""},

@@ -111,6 +111,39 @@ TEST(FileTypes, MixByTheRules) {
   }
 }
 
+TEST(FileTypes, ModelsWithExpertsHaveRulesOfTheirOwn) {
+  struct Decision {
+    const char* file_type;
+    int64_t experts;
+    const char* tensor;
+    GgmlType type;
+  };
+  using enum GgmlType;
+  const Decision decisions[] = {
+      {"Q4_K_M", 8, "blk.4.attn_v.weight", kQ8_0},
+      {"Q4_K_M", 8, "blk.4.attn_k.weight", kQ8_0},
+      {"Q4_K_M", 60, "blk.4.attn_v.weight", kQ4_K},
+      {"Q4_K_M", 60, "blk.4.attn_k.weight", kQ4_K},
+      {"Q4_K_M", 8, "blk.4.attn_q.weight", kQ4_K},
+      {"Q4_K_M", 8, "blk.4.attn_output.weight", kQ5_K},
+      {"Q3_K_L", 8, "blk.4.attn_output.weight", kQ3_K},
+      {"Q3_K_L", 60, "blk.4.attn_output.weight", kQ5_K},
+      {"Q4_K_M", 60, "blk.0.ffn_down_exps.weight", kQ6_K},
+      {"Q4_K_M", 60, "blk.4.ffn_down_exps.weight", kQ4_K},
+      {"Q4_K_M", 60, "blk.0.ffn_down_shexp.weight", kQ6_K},
+      {"Q4_K_M", 60, "blk.0.ffn_up_exps.weight", kQ4_K},
+      {"Q2_K", 128, "blk.9.ffn_down_exps.weight", kQ3_K},
+      {"Q4_K_M", 60, "blk.0.ffn_gate_inp.weight", kF32},
+      {"F16", 60, "blk.0.ffn_gate_inp.weight", kF32},
+  };
+  for (const Decision& d : decisions) {
+    ModelConfig config = Config(32, 8, false);
+    config.experts.count = d.experts;
+    EXPECT_EQ(ChooseTensorType(FindGgufFileType(d.file_type), config, d.tensor, 4096), d.type)
+        << d.file_type << " " << d.experts << " " << d.tensor;
+  }
+}
+
 TEST(FileTypes, NamesAreFoundInAnyCase) {
   EXPECT_EQ(CanonicalFileType("q4_k_m"), "Q4_K_M");
   EXPECT_EQ(CanonicalFileType("Q3_K"), "Q3_K_M");

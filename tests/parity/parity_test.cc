@@ -143,6 +143,12 @@ const Case kCases[] = {
     {"gpt2", ""},
     {"gpt2-published", ""},
     {"gpt2-unscaled", ""},
+    {"mixtral", ""},
+    {"mixtral-fused", ""},
+    {"qwen2-moe", ""},
+    {"qwen2-moe-mixed", ""},
+    {"qwen3-moe", ""},
+    {"qwen3-moe-window", ""},
 };
 INSTANTIATE_TEST_SUITE_P(Models, ParityTest,
                          ::testing::Combine(::testing::ValuesIn(kCases),

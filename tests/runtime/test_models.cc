@@ -107,7 +107,7 @@ CompressedPair WriteCompressedPair(const std::filesystem::path& source,
       ReconstructDense(shape, layer.payload, values);
       writer.AddLittleBit(tensor.name, shape, layer.payload, 1.0);
       dense.push_back(FloatTensor(tensor.name, tensor.shape, values));
-    } else if (tensor.shape.size() == 2) {
+    } else if (tensor.name == kEmbeddingName || tensor.name == kHeadName) {
       dense.push_back(
           FloatTensor(tensor.name, tensor.shape, AddGrouped(writer, tensor, embedding_bits)));
     } else {
