@@ -184,6 +184,12 @@ def broken_models(directory):
     yield fresh().config(num_hidden_layers=10**15), 1, ["num_hidden_layers"]
     yield fresh().config(num_attention_heads=0), 1, ["num_attention_heads"]
     yield fresh().config(hidden_act="gelu"), 1, ["gelu"]
+    opt = dict(architectures=["OPTForCausalLM"], ffn_dim=172)
+    yield fresh().config(**opt, do_layer_norm_before=False), 1, ["do_layer_norm_before"]
+    yield fresh().config(**opt, word_embed_proj_dim=32), 1, ["word_embed_proj_dim"]
+    yield fresh().config(**opt, activation_function="mish"), 1, ["mish", "gelu_new"]
+    yield fresh().config(**opt), 1, ["model.decoder.embed_tokens.weight"]
+    yield fresh().config(architectures=["GPT2LMHeadModel"]), 1, ["n_embd"]
     yield fresh().config(vocab_size=513), 1, ["embed_tokens", "513", "512"]
     model = fresh()
     (model.path / "config.json").unlink()
@@ -1091,6 +1097,10 @@ class Compress(ContractTest):
                 self.assertEqual(again["text"], written)
                 lossy = run(["littlebit", "convert", file, "gguf-lossy", "--gguf-quant", "F32", "--force", "-o", self.out])
                 self.assertEqual(lossy.returncode, 8 if name in refused else 0, lossy.stderr)
+        for name in refused:
+            shutil.rmtree(self.out, ignore_errors=True)
+            self.assert_fails(self.compress(parity / name, "--format", "gguf-lossy"), 8, "llama.cpp")
+            self.assertEqual(self.left_over(), [])
 
     def test_manual_rank(self):
         self.need_compressor()
