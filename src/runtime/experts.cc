@@ -48,8 +48,8 @@ ExpertRunner::ExpertRunner(const ModelConfig& config, const FloatKernels& floats
       floats_(floats),
       linear_(linear),
       pool_(pool),
-      per_token_(config.experts.per_token +
-                 (config.experts.shared_intermediate_size > 0 ? 1 : 0)) {}
+      per_token_(config.experts.per_token + (config.experts.shared_intermediate_size > 0 ? 1 : 0)) {
+}
 
 void ExpertRunner::Run(const LayerWeights& layer, const float* x, int64_t tokens, float* update) {
   Route(layer, x, tokens);
@@ -126,8 +126,8 @@ void ExpertRunner::RunGroups() {
                  end - run.front().at, gate_.data() + run.front().at);
     calls_.clear();
     for (const Group& group : run) {
-      calls_.push_back({&group.mlp->down, gate_.data() + group.at,
-                        made_.data() + group.first * hidden});
+      calls_.push_back(
+          {&group.mlp->down, gate_.data() + group.at, made_.data() + group.first * hidden});
     }
     linear_.Run(calls_, rows);
   }

@@ -1,4 +1,5 @@
-// The MLPs of a block with experts: which of them a token gets, and the sum of what they make of it.
+// The MLPs of a block with experts: which of them a token gets, and the sum of what they make of
+// it.
 //
 // Before: runtime/transformer has normalised the residual stream. After: it adds the update. Tokens
 // are grouped by expert, so each expert that is used is read once, and no other. Every token is

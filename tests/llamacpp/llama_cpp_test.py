@@ -137,7 +137,7 @@ class Families(unittest.TestCase):
 
     def test_writes_the_same_text(self):
         parity = os.path.join(os.path.dirname(OPTIONS.models.rstrip("/")), "tests", "golden", "parity")
-        for name in ("qwen2-bias", "qwen3-norms", "gemma", "gemma2", "gemma3"):
+        for name in ("qwen2-bias", "qwen3-norms", "gemma", "gemma2", "gemma3", "mixtral", "qwen2-moe", "qwen3-moe"):
             with self.subTest(name), tempfile.TemporaryDirectory() as work:
                 model = shutil.copytree(os.path.join(parity, name), os.path.join(work, "model"))
                 path = os.path.join(model, "config.json")

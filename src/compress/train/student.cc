@@ -53,6 +53,7 @@ void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at:
   const std::vector<LinearSpec> linears = BlockLinears(config);
   frozen_.embedding = frame.embedding;
   frozen_.head = frame.head;
+  frozen_.routers = frame.routers;
   first_frame_parameter_ = parameters_.size();
   for (size_t i = 0; i < linears.size(); ++i) {
     has_bias_.push_back(linears[i].has_bias);
@@ -198,8 +199,8 @@ LayerFactors Student::Factors(size_t linear) const {
 }
 
 at::Tensor Student::Find(const std::string& name) const {
-  for (const Parameter& parameter : parameters_) {
-    if (parameter.name == name) return parameter.value.cpu();
+  for (size_t i = first_frame_parameter_; i < parameters_.size(); ++i) {
+    if (parameters_[i].name == name) return parameters_[i].value.cpu();
   }
   return {};
 }
