@@ -127,13 +127,21 @@ struct LayerReport {
   bool from_checkpoint = false;
 };
 
+// An expert that calibration saw too few tokens of to know what counts in it.
+struct RareExpert {
+  int64_t layer = 0;
+  int64_t expert = 0;
+  int64_t tokens = 0;  // of the calibration text
+};
+
 struct CompressReport {
   RankPlan plan;
-  TableBits table_bits;             // as stored
-  TrainOptions training;            // as it was done
-  std::vector<LayerReport> layers;  // after training, if there was any
-  std::string device;               // "cpu" or "cuda:0 (NVIDIA ...)"
-  double body_bpw = 0;              // from the file's bytes
+  TableBits table_bits;                           // as stored
+  TrainOptions training;                          // as it was done
+  std::vector<LayerReport> layers;                // after training, if there was any
+  std::vector<RareExpert> rarely_routed_experts;  // none without calibration
+  std::string device;                             // "cpu" or "cuda:0 (NVIDIA ...)"
+  double body_bpw = 0;                            // from the file's bytes
   uint64_t file_bytes = 0;
   uint64_t original_fp16_bytes = 0;
   int64_t original_parameters = 0;

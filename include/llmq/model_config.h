@@ -183,6 +183,9 @@ LinearRange LinearsOfBlock(const ModelConfig& config, int64_t layer);
 // Where a projection stands within its block.
 size_t IndexInBlock(const ModelConfig& config, Projection projection, int64_t mlp = 0);
 
+// Which part of a text's tokens passes through a linear: all, or in the mean what an expert gets.
+double TokenShare(const ModelConfig& config, const LinearSpec& linear);
+
 // The norms of a block: before attention and before the MLP; with sandwich_norms after each of the
 // two; with qk_norm over heads of queries and of keys.
 enum class BlockNorm { kInput, kMlp, kAfterAttention, kAfterMlp, kQuery, kKey };

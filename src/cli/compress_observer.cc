@@ -40,14 +40,12 @@ CommandObserver::CommandObserver(const ModelConfig& config, Progress& progress)
 
 void CommandObserver::BeginStage(const std::string& stage, int64_t total, int64_t done,
                                  const std::string& unit) {
-  // The compressor counts matrices; the contract's bar counts transformer layers.
+  // The compressor counts matrices; the contract's bar counts transformer layers. Not all have
+  // the same number of matrices.
   const auto matrices = static_cast<int64_t>(BlockLinears(config_).size());
-  const int64_t per_unit =
-      unit == "layers" && total == matrices ? matrices / config_.num_layers : 1;
-  if (done > 0) {
-    Info(fmt::format("Completed {}: {}/{}", unit, done / per_unit, total / per_unit));
-  }
-  progress_.Begin(stage, total, done, unit, per_unit);
+  const int64_t units = unit == "layers" && total == matrices ? config_.num_layers : total;
+  if (done > 0) Info(fmt::format("Completed {}: {}/{}", unit, done * units / total, units));
+  progress_.Begin(stage, total, done, unit, units == total ? 0 : units);
   lines_ = LayerLines(config_);  // a quality search factorizes more than once
 }
 

@@ -139,6 +139,11 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
   if (arguments.quality_threshold) json["quality_search"] = SearchJson(arguments, outcome.tries);
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(LayerJson(layer));
+  json["rarely_routed_experts"] = Json::array();
+  for (const RareExpert& rare : report.rarely_routed_experts) {
+    json["rarely_routed_experts"].push_back(
+        {{"layer", rare.layer}, {"expert", rare.expert}, {"tokens", rare.tokens}});
+  }
   json["warnings"] = outcome.warnings;
   json["timestamp"] = UtcTime();
   return json;

@@ -123,22 +123,32 @@ CheckResult CheckLittleBit(const LittleBitFile& file) {
 }
 
 Json SummaryJson(const Summary& summary) {
-  return {{"model_name", summary.name},
-          {"architecture", summary.config.architecture},
-          {"parameter_count", summary.parameters},
-          {"hidden_size", summary.config.hidden_size},
-          {"num_layers", summary.config.num_layers},
-          {"num_heads", summary.config.num_heads},
-          {"vocab_size", summary.config.vocab_size},
-          {"torch_dtype", summary.dtype}};
+  Json json = {{"model_name", summary.name},
+               {"architecture", summary.config.architecture},
+               {"parameter_count", summary.parameters},
+               {"hidden_size", summary.config.hidden_size},
+               {"num_layers", summary.config.num_layers},
+               {"num_heads", summary.config.num_heads},
+               {"vocab_size", summary.config.vocab_size},
+               {"torch_dtype", summary.dtype}};
+  const ExpertConfig& experts = summary.config.experts;
+  if (experts.count > 0) {
+    json["num_experts"] = experts.count;
+    json["experts_per_token"] = experts.per_token;
+  }
+  return json;
 }
 
 std::string SummaryText(const Summary& summary) {
+  const ExpertConfig& experts = summary.config.experts;
   return fmt::format(
-      "Model: {}\nArchitecture: {}\nParameters: {}\nHidden Size: {}\nLayers: {}\nHeads: {}\n"
+      "Model: {}\nArchitecture: {}\nParameters: {}\nHidden Size: {}\nLayers: {}\nHeads: {}\n{}"
       "Vocab Size: {}\nDtype: {}\n",
       summary.name, summary.config.architecture, FormatThousands(summary.parameters),
       summary.config.hidden_size, summary.config.num_layers, summary.config.num_heads,
+      experts.count == 0
+          ? std::string()
+          : fmt::format("Experts: {}, {} per token\n", experts.count, experts.per_token),
       summary.config.vocab_size, summary.dtype);
 }
 

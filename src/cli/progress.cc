@@ -72,8 +72,9 @@ std::string Progress::Line(std::string_view times) const {
   const int percent = static_cast<int>(share * 100);
   const std::string bar =
       Bar(static_cast<int>(share * kBarCells), style_ == ProgressStyle::kAnimatedColor);
-  return fmt::format("{} {} {:3}% {}/{} {} [{}]", stage_, bar, percent, done_ / steps_per_unit_,
-                     total_ / steps_per_unit_, unit_, times);
+  const bool own = units_ == 0 || total_ == 0;
+  return fmt::format("{} {} {:3}% {}/{} {} [{}]", stage_, bar, percent,
+                     own ? done_ : done_ * units_ / total_, own ? total_ : units_, unit_, times);
 }
 
 std::string Progress::Times() const {
@@ -92,12 +93,12 @@ void Progress::Print(const std::string& line) {
 }
 
 void Progress::Begin(const std::string& stage, int64_t total, int64_t done, const std::string& unit,
-                     int64_t steps_per_unit) {
+                     int64_t units) {
   if (active_) End();
   active_ = true;
   stage_ = stage;
   unit_ = unit;
-  steps_per_unit_ = steps_per_unit;
+  units_ = units;
   total_ = total;
   done_ = begun_with_ = done;
   begin_ = clock_();

@@ -30,9 +30,9 @@ class Progress {
   Progress();   // stderr, ChooseProgressStyle(), the steady clock
   ~Progress();  // leaves no half-drawn line behind
 
-  // `total` and `done` count steps; people see units of `steps_per_unit` steps.
+  // `total` and `done` count steps. People see as many units, or these `units`.
   void Begin(const std::string& stage, int64_t total, int64_t done, const std::string& unit,
-             int64_t steps_per_unit = 1);
+             int64_t units = 0);
   void Advance(int64_t done, std::string_view detail = "");
   // The stage's units have become more or fewer.
   void SetTotal(int64_t total) { total_ = total; }
@@ -54,7 +54,7 @@ class Progress {
   bool drawn_ = false;  // an animated line stands on the terminal
   std::string stage_;
   std::string unit_;
-  int64_t steps_per_unit_ = 1;
+  int64_t units_ = 0;
   int64_t total_ = 0;
   int64_t done_ = 0;
   int64_t begun_with_ = 0;  // from a checkpoint: not counted in the speed

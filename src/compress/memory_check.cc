@@ -26,19 +26,30 @@ int64_t TableValues(const ModelConfig& config) {
   return (config.tie_word_embeddings ? one : 2 * one) + positions;
 }
 
-// Values that the backward pass of one token needs of all blocks. Counted from trainable_model:
-// what each operation saves.
+// Values that the backward pass of one token needs of a layer's MLP or experts.
+int64_t MlpValuesPerToken(const ModelConfig& config, int64_t layer) {
+  const ExpertConfig& experts = config.experts;
+  if (!config.IsSparse(layer)) return 5 * config.intermediate_size;
+  // Each expert's copy of the token: as it is gathered, and what is made of it.
+  return experts.per_token * (5 * experts.intermediate_size + 4 * config.hidden_size) +
+         5 * experts.shared_intermediate_size;
+}
+
+// Of all blocks. Counted from trainable_model: what each operation saves.
 int64_t BlockValuesPerToken(const ModelConfig& config, const RankPlan& plan,
                             const TrainOptions& options) {
-  int64_t values = 0;
+  double values = 0;
   for (const PlannedLayer& layer : plan.layers) {
     const LittleBitShape& shape = layer.shape;
-    values += 2 * shape.paths * shape.rank;
-    if (options.part == TrainedPart::kScales) values += shape.paths * (shape.d_in + shape.d_out);
+    const int64_t scaled =
+        options.part == TrainedPart::kScales ? shape.paths * (shape.d_in + shape.d_out) : 0;
+    values += TokenShare(config, layer.linear) *
+              static_cast<double>(2 * shape.paths * shape.rank + scaled);
   }
   const int64_t heads = config.num_heads * config.head_dim;
-  return values +
-         config.num_layers * (8 * config.hidden_size + 8 * heads + 5 * config.intermediate_size);
+  int64_t others = config.num_layers * (8 * config.hidden_size + 8 * heads);
+  for (int64_t n = 0; n < config.num_layers; ++n) others += MlpValuesPerToken(config, n);
+  return static_cast<int64_t>(values) + others;
 }
 
 int64_t ActivationsPerToken(const ModelConfig& config, const RankPlan& plan,

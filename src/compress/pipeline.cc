@@ -8,6 +8,8 @@
 #include <fmt/core.h>
 #include <sys/resource.h>
 
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "base/file.h"
@@ -91,13 +93,11 @@ void ReportPlan(RunContext& run) {
 
 // ---- Output ----
 
-PackedLayer Packed(RunContext& run, const std::string& linear) {
-  size_t index = 0;
-  while (run.plan.layers[index].linear.name != linear) ++index;
+PackedLayer Packed(RunContext& run, size_t index) {
   LayerState& layer = run.layers[index];
   if (layer.is_packed()) return {std::move(layer.packed), layer.factors.relative_error};
   const LayerFactors factors = run.student->Factors(index);
-  const TensorView& weight = run.checkpoint.Get(linear + ".weight");
+  const TensorView& weight = run.checkpoint.Get(run.plan.layers[index].linear.name + ".weight");
   const double error = RelativeError(ToTorch(weight), Reconstruct(factors.paths));
   run.checkpoint.Release(weight);
   run.report.layers[index].relative_error = error;
@@ -131,8 +131,11 @@ LittleBitMetadata Metadata(const RunContext& run) {
 }
 
 void Write(RunContext& run) {
-  const ExportSource source{.layer = [&](const std::string& linear) { return Packed(run, linear); },
-                            .trained = [&](const std::string& name) { return Trained(run, name); }};
+  std::unordered_map<std::string_view, size_t> index;  // of linears, by name
+  for (const PlannedLayer& layer : run.plan.layers) index.emplace(layer.linear.name, index.size());
+  const ExportSource source{
+      .layer = [&](const std::string& linear) { return Packed(run, index.at(linear)); },
+      .trained = [&](const std::string& name) { return Trained(run, name); }};
   run.observer.BeginStage("Writing", static_cast<int64_t>(run.output_plan.sections.size()), 0,
                           "sections");
   ExportModel(run.options.output, run.output_plan, run.checkpoint, source, Metadata(run),

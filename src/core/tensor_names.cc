@@ -96,6 +96,14 @@ LinearRange LinearsOfBlock(const ModelConfig& config, int64_t layer) {
   return range;
 }
 
+double TokenShare(const ModelConfig& config, const LinearSpec& linear) {
+  const ExpertConfig& experts = config.experts;
+  const bool is_expert = linear.projection >= Projection::kGate && config.IsSparse(linear.layer) &&
+                         linear.mlp < experts.count;
+  return is_expert ? static_cast<double>(experts.per_token) / static_cast<double>(experts.count)
+                   : 1;
+}
+
 std::vector<RouterSpec> BlockRouters(const ModelConfig& config) {
   const bool mixtral = config.experts.names == ExpertNames::kMixtral;
   std::vector<RouterSpec> routers;

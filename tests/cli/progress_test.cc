@@ -64,7 +64,7 @@ TEST(Progress, ResumedStageSaysSoAndLeavesOldWorkOutOfItsSpeed) {
 
 TEST(Progress, CountsUnitsOfSeveralSteps) {
   Recorder recorder(ProgressStyle::kLines);
-  recorder.progress.Begin("Factorizing", 4 * 7, 2 * 7 + 3, "layers", 7);
+  recorder.progress.Begin("Factorizing", 4 * 7, 2 * 7 + 3, "layers", 4);
   EXPECT_EQ(recorder.Text(), "Factorizing ━━━━━━━━━━━━────────  60% 2/4 layers [resumed]\n");
 }
 

@@ -55,6 +55,23 @@ TEST(EstimateTrainingBytes, KnowsWhatSavesMemory) {
   EXPECT_LT(gigabytes(), 0.5 * whole);
 }
 
+TEST(EstimateTrainingBytes, CountsTheExpertsThatATokenRuns) {
+  ModelConfig config = Llama7B();
+  config.experts = {.count = 8, .per_token = 2, .intermediate_size = 11008};
+  config.experts.sparse_layers.assign(32, true);
+  const RankPlan plan = PlanRanks(config, {.target_bpw = 1.0});
+  TrainOptions train;
+  train.sequence_tokens = 1024;
+  const auto gigabytes = [&] {
+    return static_cast<double>(EstimateTrainingBytes(config, plan, train, 1)) / 1e9;
+  };
+  const double two = gigabytes();
+  config.experts.per_token = 3;
+  // For each of 1024 tokens in 32 layers: 5 intermediate and 4 hidden sizes, and ranks.
+  EXPECT_GT(gigabytes() - two, 32 * 1024 * 4e-9 * (5 * 11008 + 4 * 4096));
+  EXPECT_LT(gigabytes() - two, 32 * 1024 * 4e-9 * (5 * 11008 + 4 * 4096 + 6 * 4096));
+}
+
 TEST(ExpectMemory, NamesBothNumbersAndTheWayOut) {
   EXPECT_NO_THROW(ExpectMemory(100, 100));
   EXPECT_NO_THROW(ExpectMemory(100, std::nullopt));

@@ -234,6 +234,8 @@ TEST(ModelConfigTest, MixtralHasExpertsEverywhere) {
   EXPECT_EQ(linears[27].name, "model.layers.0.block_sparse_moe.experts.7.w2");
   EXPECT_EQ(linears[27].d_in, 96);
   EXPECT_EQ(IndexInBlock(config, Projection::kDown, 7), 27u);
+  EXPECT_EQ(TokenShare(config, linears[3]), 1);
+  EXPECT_EQ(TokenShare(config, linears[27]), 0.25);
   EXPECT_EQ(BlockRouters(config)[1].name, "model.layers.1.block_sparse_moe.gate.weight");
   EXPECT_EQ(Parse("{" + name + R"(, "num_experts": 5})").experts.count, 5);
 }

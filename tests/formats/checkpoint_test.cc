@@ -124,6 +124,29 @@ TEST(CheckpointTest, ReadsFp8WithItsScales) {
   EXPECT_EQ(checkpoint.parameter_count(), parameters);  // scales are none
 }
 
+// As transformers 5 holds them; tests/parity shows that the parts are the right ones.
+TEST(CheckpointTest, SplitsFusedExperts) {
+  const fs::path golden = fs::path(LLMQ_TEST_GOLDEN_DIR) / "parity" / "mixtral-fused";
+  const Checkpoint checkpoint(golden);
+  EXPECT_EQ(checkpoint.Find("model.layers.0.mlp.experts.gate_up_proj"), nullptr);
+  const std::string prefix = "model.layers.1.block_sparse_moe.";
+  const TensorView& gate = checkpoint.Get(prefix + "experts.2.w1.weight");
+  const TensorView& up = checkpoint.Get(prefix + "experts.2.w3.weight");
+  EXPECT_EQ(gate.ShapeText(), "[40, 32]");
+  EXPECT_EQ(gate.data.data() + gate.data.size(), up.data.data());
+  EXPECT_EQ(checkpoint.Get(prefix + "experts.3.w2.weight").ShapeText(), "[32, 40]");
+  EXPECT_EQ(checkpoint.Get(prefix + "gate.weight").ShapeText(), "[4, 32]");
+
+  const TemporaryDirectory directory;
+  fs::copy(golden, directory.path());
+  const std::string config = directory / "config.json";
+  Json json = ParseJson(ReadTextFile(config), "test");
+  json["num_local_experts"] = 5;
+  WriteFileAtomically(config, DumpJson(json));
+  ExpectError(directory.path(), ErrorCode::kGeneral,
+              "mlp.experts.gate_up_proj: expected shape [5, 80, 32], found [4, 80, 32]");
+}
+
 TEST(CheckpointTest, StoredCopyOfTiedHeadCountsOnce) {
   const TemporaryDirectory directory;
   TinyCheckpointOptions options;

@@ -226,6 +226,29 @@ TEST(GgufWriterTest, WhatNoReaderAcceptsIsNotWritten) {
   EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
+TEST(GgufWriterTest, TensorsMayComeInParts) {
+  const TemporaryDirectory directory;
+  const std::vector<GgufTensor> tensors = {Tensor("t", GgmlType::kF16, {5, 3}),
+                                           Tensor("u", GgmlType::kF16, {5})};
+  for (const char* name : {"whole.gguf", "parts.gguf"}) {
+    GgufWriter writer(directory / name, {}, tensors);
+    const std::string data(30, 'a');
+    const auto bytes = std::as_bytes(std::span(data));
+    const bool in_parts = std::string(name) == "parts.gguf";
+    writer.WritePart(bytes.first(in_parts ? 7 : 30));
+    if (in_parts) {
+      EXPECT_THROW(writer.WritePart(bytes.first(24)), Error);  // 23 are missing
+      EXPECT_THROW(writer.Write(bytes), Error);
+      EXPECT_THROW(writer.Finish(), Error);
+      writer.WritePart(bytes.first(20));
+      writer.WritePart(bytes.first(3));
+    }
+    writer.Write(bytes.first(10));
+    writer.Finish();
+  }
+  EXPECT_TRUE(ReadTextFile(directory / "whole.gguf") == ReadTextFile(directory / "parts.gguf"));
+}
+
 TEST(GgufWriterTest, WrongNumbersOfBytesAndTensors) {
   const TemporaryDirectory directory;
   const std::vector<GgufTensor> tensors = {Tensor("t", GgmlType::kF16, {5}),

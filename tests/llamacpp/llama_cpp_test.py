@@ -174,7 +174,8 @@ class Families(unittest.TestCase):
 
     def test_writes_the_same_text(self):
         # Not gpt2-published: two logits are 0.0012 apart on the way, and llama.cpp's GELU is a table in half precision.
-        for name in ("qwen2-bias", "qwen3-norms", "gemma", "gemma2", "gemma3", "phi3-partial", "phi3-longrope", "gpt2"):
+        for name in ("qwen2-bias", "qwen3-norms", "gemma", "gemma2", "gemma3", "phi3-partial", "phi3-longrope", "gpt2",
+                     "mixtral", "qwen2-moe", "qwen3-moe"):
             with self.subTest(name), tempfile.TemporaryDirectory() as work:
                 littlebit = self.make(name, work)
                 ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", PROMPTS[1],

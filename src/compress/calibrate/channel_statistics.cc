@@ -1,5 +1,8 @@
 #include "compress/calibrate/channel_statistics.h"
 
+#include <span>
+
+#include "compress/calibrate/block_statistics.h"
 #include "compress/calibrate/watched_linears.h"
 #include "compress/train/load_frame.h"
 
@@ -10,8 +13,8 @@ namespace {
 // norms they are shortened, so that they do not decide alone.
 constexpr double kClippedAbove = 0.99;
 
-at::Tensor Clipped(const at::Tensor& gradient) {                      // [1, T, d]
-  const at::Tensor norms = gradient.norm(2, {-1}, /*keepdim=*/true);  // [1, T, 1]
+at::Tensor Clipped(const at::Tensor& gradient) {                      // [.., d]
+  const at::Tensor norms = gradient.norm(2, {-1}, /*keepdim=*/true);  // [.., 1]
   const at::Tensor limit = norms.flatten().quantile(kClippedAbove);
   return gradient * (limit / norms.clamp_min(1e-30)).clamp_max(1);
 }
@@ -60,12 +63,8 @@ class Collector {
     }
   }
 
-  void Store(const SequenceSums& of_sequences, int64_t layer,
-             at::Tensor ChannelStatistics::*member) {
-    const LinearRange block = Range(layer);
-    for (size_t i = 0; i < block.size(); ++i) {
-      statistics_[block.begin + i].*member = MeanOverTokens(of_sequences, i, tokens_.numel());
-    }
+  std::span<ChannelStatistics> Block(int64_t layer) {
+    return std::span(statistics_).subspan(Range(layer).begin, Range(layer).size());
   }
 
   void Forward(int64_t layer) {
@@ -81,7 +80,7 @@ class Collector {
         of_sequences[static_cast<size_t>(i)].push_back(SumOfSquares(input));
       }
     });
-    Store(of_sequences, layer, &ChannelStatistics::input);
+    StoreInputs(checkpoint_.config(), layer, TotalsOf(of_sequences), tokens_.numel(), Block(layer));
   }
 
   // activations_ become the loss's derivatives by the last block's output. The labels are drawn
@@ -108,16 +107,20 @@ class Collector {
       const WatchedLinears linears(block.linears, Range(layer));
       const at::Tensor x = Sequence(inputs, i).requires_grad_(true);
       const at::Tensor y = model_.Block(layer, block.frame, linears, x);
-      std::vector<at::Tensor> wanted = linears.outputs();
-      wanted.push_back(x);
+      std::vector<at::Tensor> wanted = {x};
+      for (const at::Tensor& output : linears.outputs()) {
+        if (output.defined()) wanted.push_back(output);
+      }
       const std::vector<at::Tensor> gradients =
           torch::autograd::grad({y}, wanted, {Sequence(activations_, i)});
-      for (size_t p = 0; p + 1 < gradients.size(); ++p) {
-        of_sequences[static_cast<size_t>(i)].push_back(SumOfSquares(Clipped(gradients[p])));
+      size_t next = 1;
+      for (const at::Tensor& output : linears.outputs()) {
+        of_sequences[static_cast<size_t>(i)].push_back(
+            output.defined() ? SumOfSquares(Clipped(gradients[next++])) : SquareSum());
       }
-      activations_[static_cast<size_t>(i)] = Kept(gradients.back());
+      activations_[static_cast<size_t>(i)] = Kept(gradients.front());
     });
-    Store(of_sequences, layer, &ChannelStatistics::gradient);
+    StoreGradients(checkpoint_.config(), layer, TotalsOf(of_sequences), Block(layer));
     block_inputs_.pop_back();
   }
 

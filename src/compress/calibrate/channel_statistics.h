@@ -17,10 +17,14 @@
 
 namespace llmq {
 
+// An expert sees only some of the tokens. So that input times gradient, whatever its share, is what
+// an error costs per token of the text, the one mean is over all tokens and the other over its own.
 struct ChannelStatistics {
-  at::Tensor input;     // [d_in] f32, mean over tokens of x^2
-  at::Tensor gradient;  // [d_out] f32, mean over tokens of g^2, where g is the derivative of the
-                        // tokens' summed loss; undefined in the forward-only variant
+  at::Tensor input;  // [d_in] f32, mean over all tokens of x^2, 0 for those that it did not see
+  at::Tensor
+      gradient;        // [d_out] f32, mean over the tokens it saw of g^2, where g is the derivative
+                       // of the tokens' summed loss; undefined in the forward-only variant
+  int64_t tokens = 0;  // that it saw
 };
 
 struct CalibrationSettings {

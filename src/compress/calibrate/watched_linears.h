@@ -24,8 +24,9 @@ class WatchedLinears : public LinearSet {
     return y;
   }
 
-  const std::vector<at::Tensor>& inputs() const { return inputs_; }    // [1, T, d_in] each
-  const std::vector<at::Tensor>& outputs() const { return outputs_; }  // [1, T, d_out] each
+  // [.., d_in] and [.., d_out] each; undefined where no token came by.
+  const std::vector<at::Tensor>& inputs() const { return inputs_; }
+  const std::vector<at::Tensor>& outputs() const { return outputs_; }
 
  private:
   const DenseLinears& linears_;
@@ -34,19 +35,33 @@ class WatchedLinears : public LinearSet {
   mutable std::vector<at::Tensor> outputs_;
 };
 
-inline at::Tensor SumOfSquares(const at::Tensor& rows) {  // [1, T, d] -> [d] f64
-  return rows.flatten(0, 1).square().sum(0, false, at::kDouble);
+// Of what passed through a linear.
+struct SquareSum {
+  at::Tensor sum;  // [d] f64; undefined: nothing did
+  double tokens = 0;
+};
+
+inline SquareSum SumOfSquares(const at::Tensor& rows) {  // [.., d], or undefined
+  if (!rows.defined()) return {};
+  const at::Tensor flat = rows.reshape({-1, rows.size(-1)});
+  return {flat.square().sum(0, false, at::kDouble), static_cast<double>(flat.size(0))};
 }
 
-// Per sequence and linear of a block, [d] f64.
-using SequenceSums = std::vector<std::vector<at::Tensor>>;
+// Per sequence and linear of a block.
+using SequenceSums = std::vector<std::vector<SquareSum>>;
 
-// Over all sequences, always from the first to the last, and their `tokens` in all: [d] f32 on the
-// CPU.
-inline at::Tensor MeanOverTokens(const SequenceSums& sums, size_t linear, int64_t tokens) {
-  at::Tensor sum = at::zeros_like(sums.front()[linear]);
-  for (const std::vector<at::Tensor>& of_sequence : sums) sum.add_(of_sequence[linear]);
-  return (sum / static_cast<double>(tokens)).to(at::kCPU, at::kFloat);
+// Over all sequences, always from the first to the last, per linear.
+inline std::vector<SquareSum> TotalsOf(const SequenceSums& sums) {
+  std::vector<SquareSum> totals(sums.front().size());
+  for (const std::vector<SquareSum>& of_sequence : sums) {
+    for (size_t i = 0; i < totals.size(); ++i) {
+      const auto& [sum, tokens] = of_sequence[i];
+      if (!sum.defined()) continue;
+      totals[i].sum = totals[i].sum.defined() ? totals[i].sum + sum : sum;
+      totals[i].tokens += tokens;
+    }
+  }
+  return totals;
 }
 
 }  // namespace llmq

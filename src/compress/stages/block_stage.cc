@@ -6,8 +6,10 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <utility>
 
+#include "compress/calibrate/block_statistics.h"
 #include "compress/calibrate/importance.h"
 #include "compress/calibrate/watched_linears.h"
 #include "compress/stages/factorize_stage.h"
@@ -151,6 +153,7 @@ class BlockCompressor {
       block.biases.push_back(linears_[i].has_bias ? frame(linears_[i].name + ".bias")
                                                   : at::Tensor());
     }
+    block.routers = LoadRouters(run_.checkpoint, block_, run_.device.device);
     block.norms.resize(kNumBlockNorms);
     for (const NormSpec& spec : Norms()) {
       block.norms[static_cast<size_t>(spec.norm)] = {
@@ -217,9 +220,8 @@ class BlockCompressor {
       for (const at::Tensor& input : linears.inputs()) sums[at].push_back(SumOfSquares(input));
     });
     const int64_t tokens = static_cast<int64_t>(inputs_.size()) * run_.train.sequence_tokens;
-    for (size_t p = 0; p < Range().size(); ++p) {
-      run_.statistics[First() + p].input = MeanOverTokens(sums, p, tokens);
-    }
+    StoreInputs(config_, 0, TotalsOf(sums), tokens,
+                std::span(run_.statistics).subspan(First(), Range().size()));
   }
 
   void Factorize(const BlockWeights& weights, const Group& group) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "compress/calibrate/block_statistics.h"
 #include "compress/calibrate/loss_curve.h"
 #include "compress/state_file.h"
 #include "compress/torch_bridge.h"
@@ -84,14 +85,17 @@ RankOptions Budget(const RunContext& run) {
 std::string InputName(size_t i) { return fmt::format("input{}", i); }
 std::string GradientName(size_t i) { return fmt::format("gradient{}", i); }
 constexpr const char* kRanksName = "ranks";
+constexpr const char* kTokensName = "tokens";
 
 void SavePlan(const RunContext& run) {
   const bool gradients = run.statistics.front().gradient.defined();
-  const auto arrays = static_cast<uint32_t>(run.statistics.size() * (gradients ? 2 : 1) + 1);
+  const auto arrays = static_cast<uint32_t>(run.statistics.size() * (gradients ? 2 : 1) + 2);
   StateWriter writer(run.store->PlanPath(), arrays);
-  std::vector<int64_t> ranks;
+  std::vector<int64_t> ranks, tokens;
   for (const PlannedLayer& layer : run.plan.layers) ranks.push_back(layer.shape.rank);
+  for (const ChannelStatistics& one : run.statistics) tokens.push_back(one.tokens);
   writer.Add(kRanksName, std::as_bytes(std::span(ranks)));
+  writer.Add(kTokensName, std::as_bytes(std::span(tokens)));
   for (size_t i = 0; i < run.statistics.size(); ++i) {
     writer.Add(InputName(i), std::as_bytes(AsSpan(run.statistics[i].input)));
     if (gradients) {
@@ -107,21 +111,28 @@ at::Tensor ReadFloats(const StateReader& reader, const std::string& name, int64_
   return values;
 }
 
+std::vector<int64_t> ReadIntegers(const StateReader& reader, const char* name, size_t count) {
+  std::vector<int64_t> values(count);
+  const uint64_t bytes = count * sizeof(int64_t);
+  std::memcpy(values.data(), reader.Get(name, bytes).data(), bytes);
+  return values;
+}
+
 // False if there is nothing usable; then nothing has changed.
 bool LoadPlan(RunContext& run) {
   if (!run.store || !std::filesystem::exists(run.store->PlanPath())) return false;
   try {
     const StateReader reader(run.store->PlanPath());
-    std::vector<int64_t> ranks(run.plan.layers.size());
-    std::memcpy(ranks.data(), reader.Get(kRanksName, ranks.size() * sizeof(int64_t)).data(),
-                ranks.size() * sizeof(int64_t));
+    const size_t count = run.plan.layers.size();
+    const std::vector<int64_t> ranks = ReadIntegers(reader, kRanksName, count);
+    const std::vector<int64_t> tokens = ReadIntegers(reader, kTokensName, count);
     std::vector<ChannelStatistics> statistics;
     const bool gradients = run.options.importance != ImportanceMode::kForward;
     for (size_t i = 0; i < ranks.size(); ++i) {
       const LittleBitShape& shape = run.plan.layers[i].shape;
       statistics.push_back(
           {ReadFloats(reader, InputName(i), shape.d_in),
-           gradients ? ReadFloats(reader, GradientName(i), shape.d_out) : at::Tensor()});
+           gradients ? ReadFloats(reader, GradientName(i), shape.d_out) : at::Tensor(), tokens[i]});
     }
     run.plan = MakeRankPlan(run.checkpoint.config(), run.plan.paths, ranks);
     run.statistics = std::move(statistics);
@@ -130,6 +141,34 @@ bool LoadPlan(RunContext& run) {
     run.observer.Warning(fmt::format("{}; calibrating again", error.message()));
     return false;
   }
+}
+
+// ---- Experts that calibration hardly saw ----
+
+void ReportRareExperts(RunContext& run) {
+  constexpr size_t kShown = 5;
+  const ModelConfig& config = run.checkpoint.config();
+  std::vector<RareExpert>& rare = run.report.rarely_routed_experts;
+  std::string shown;
+  int64_t experts = 0;
+  for (size_t i = 0; i < run.plan.layers.size(); ++i) {
+    const LinearSpec& linear = run.plan.layers[i].linear;
+    const bool is_expert = linear.projection == Projection::kDown &&
+                           config.IsSparse(linear.layer) && linear.mlp < config.experts.count;
+    experts += is_expert ? 1 : 0;
+    const int64_t tokens = run.statistics[i].tokens;
+    if (!is_expert || tokens >= kFewTokens) continue;
+    rare.push_back({linear.layer, linear.mlp, tokens});
+    if (rare.size() > kShown) continue;
+    shown += fmt::format("{}layer {} expert {} ({})", shown.empty() ? "" : ", ", linear.layer,
+                         linear.mlp, tokens);
+  }
+  if (rare.empty()) return;
+  run.observer.Warning(fmt::format(
+      "{} of {} experts were reached by fewer than {} of {} calibration tokens: {}{}; what counts "
+      "in them is taken from the other experts of their layers. More or other text may help",
+      rare.size(), experts, kFewTokens, run.statistics.front().tokens, shown,
+      rare.size() > kShown ? ", ..." : ""));
 }
 
 }  // namespace
@@ -144,6 +183,7 @@ void Plan(RunContext& run) {
     }
     if (run.store) SavePlan(run);
   }
+  ReportRareExperts(run);
   run.report.calibrate_seconds = watch.seconds();
 }
 

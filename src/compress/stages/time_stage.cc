@@ -57,13 +57,14 @@ double IterationOperations(const RankPlan& plan) {
 Estimate EstimateTime(RunContext& run) {
   const double speed = ProbeSpeed(run);
   const ModelConfig& config = run.checkpoint.config();
-  const auto dense = static_cast<double>(run.plan.body_weights);
   const double head =
       static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
-  double factored = 0;
+  double dense = 0, factored = 0;
   for (const PlannedLayer& layer : run.plan.layers) {
     const LittleBitShape& shape = layer.shape;
-    factored += static_cast<double>(shape.paths * shape.rank * (shape.d_out + shape.d_in));
+    const double share = TokenShare(config, layer.linear);
+    dense += share * static_cast<double>(shape.d_out * shape.d_in);
+    factored += share * static_cast<double>(shape.paths * shape.rank * (shape.d_out + shape.d_in));
   }
   Estimate estimate;
   if (run.calibrates()) {

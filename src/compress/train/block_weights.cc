@@ -19,7 +19,18 @@ BlockWeights LoadBlockWeights(const Checkpoint& checkpoint, int64_t layer, at::D
     if (spec.layer != layer) continue;
     block.norms[static_cast<size_t>(spec.norm)] = LoadNorm(checkpoint, spec, device);
   }
+  block.routers = LoadRouters(checkpoint, layer, device);
   return block;
+}
+
+std::vector<at::Tensor> LoadRouters(const Checkpoint& checkpoint, int64_t layer,
+                                    at::Device device) {
+  std::vector<at::Tensor> routers(kNumRouters);
+  for (const RouterSpec& spec : BlockRouters(checkpoint.config())) {
+    if (spec.layer != layer) continue;
+    routers[static_cast<size_t>(spec.router)] = LoadTensor(checkpoint, spec.name, device);
+  }
+  return routers;
 }
 
 ModelConfig OneBlockConfig(const ModelConfig& config, int64_t layer) {
@@ -28,6 +39,7 @@ ModelConfig OneBlockConfig(const ModelConfig& config, int64_t layer) {
   if (!config.full_attention.empty()) {
     one.full_attention = {config.full_attention[static_cast<size_t>(layer)]};
   }
+  if (config.experts.count > 0) one.experts.sparse_layers = {config.IsSparse(layer)};
   return one;
 }
 
@@ -37,6 +49,7 @@ FrameWeights OneBlockFrame(const BlockWeights& block) {
   frame.final_norm = {at::ones({1}, options), at::zeros({1}, options)};
   frame.norms = block.norms;
   frame.biases = block.biases;
+  frame.routers = block.routers;
   return frame;
 }
 

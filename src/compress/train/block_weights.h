@@ -14,13 +14,17 @@ namespace llmq {
 
 // All f32, on one device.
 struct BlockWeights {
-  std::vector<at::Tensor> matrices;  // [d_out, d_in] per projection
-  std::vector<at::Tensor> biases;    // [d_out] per projection, undefined where there is none
+  std::vector<at::Tensor> matrices;  // [d_out, d_in] per linear of the block
+  std::vector<at::Tensor> biases;    // [d_out] per linear, undefined where there is none
   std::vector<NormTensors> norms;    // by BlockNorm
+  std::vector<at::Tensor> routers;   // by Router, undefined where there is none; they stay as they are
 };
 
 // Throws Error{kFactorizationFailed} for weights that are not finite.
 BlockWeights LoadBlockWeights(const Checkpoint& checkpoint, int64_t layer, at::Device device);
+
+// What BlockWeights::routers is.
+std::vector<at::Tensor> LoadRouters(const Checkpoint& checkpoint, int64_t layer, at::Device device);
 
 // The same model with one layer, whose index is 0 and which does as that one does.
 ModelConfig OneBlockConfig(const ModelConfig& config, int64_t layer);

@@ -15,7 +15,9 @@ class Loader {
       : checkpoint_(checkpoint),
         device_(device),
         linears_(BlockLinears(checkpoint.config())),
-        norms_(BlockNorms(checkpoint.config())) {
+        norms_(BlockNorms(checkpoint.config())),
+        routers_(BlockRouters(checkpoint.config())) {
+    frame_.routers.resize(RouterIndex(checkpoint.config().num_layers, Router::kExperts));
     frame_.norms.resize(NormIndex(checkpoint.config().num_layers, BlockNorm::kInput));
     frame_.biases.resize(linears_.size());
     weights_.resize(linears_.size());
@@ -28,10 +30,14 @@ class Loader {
     frame_.final_norm = LoadNorm(checkpoint_, FinalNorm(checkpoint_.config()), device_);
   }
 
-  void LoadNormsAndBiases(int64_t layer) {
+  void LoadSmallParts(int64_t layer) {
     for (const NormSpec& spec : norms_) {
       if (spec.layer != layer) continue;
       frame_.norms[NormIndex(layer, spec.norm)] = LoadNorm(checkpoint_, spec, device_);
+    }
+    for (const RouterSpec& spec : routers_) {
+      if (spec.layer != layer) continue;
+      frame_.routers[RouterIndex(layer, spec.router)] = Load(spec.name);
     }
     const LinearRange block = LinearsOfBlock(checkpoint_.config(), layer);
     for (size_t i = block.begin; i < block.end; ++i) {
@@ -40,7 +46,7 @@ class Loader {
   }
 
   void LoadBlock(int64_t layer) {
-    LoadNormsAndBiases(layer);
+    LoadSmallParts(layer);
     const LinearRange block = LinearsOfBlock(checkpoint_.config(), layer);
     for (size_t i = block.begin; i < block.end; ++i) {
       weights_[i] = Load(linears_[i].name + ".weight");
@@ -56,6 +62,7 @@ class Loader {
   at::Device device_;
   std::vector<LinearSpec> linears_;
   std::vector<NormSpec> norms_;
+  std::vector<RouterSpec> routers_;
   FrameWeights frame_;
   std::vector<at::Tensor> weights_;
 };
@@ -89,7 +96,7 @@ FrameWeights LoadFrame(const Checkpoint& checkpoint, at::Device device) {
   Loader loader(checkpoint, device);
   loader.LoadTables();
   for (int64_t layer = 0; layer < checkpoint.config().num_layers; ++layer) {
-    loader.LoadNormsAndBiases(layer);
+    loader.LoadSmallParts(layer);
   }
   return loader.Take().frame;
 }

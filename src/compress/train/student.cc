@@ -60,6 +60,7 @@ void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at:
   frozen_.positions = frame.positions;
   frozen_.head = frame.head;
   norms_have_bias_ = config.norm_kind == NormKind::kLayer;
+  frozen_.routers = frame.routers;
   first_frame_parameter_ = parameters_.size();
   for (size_t i = 0; i < linears.size(); ++i) {
     has_bias_.push_back(linears[i].has_bias);
@@ -209,8 +210,8 @@ LayerFactors Student::Factors(size_t linear) const {
 }
 
 at::Tensor Student::Find(const std::string& name) const {
-  for (const Parameter& parameter : parameters_) {
-    if (parameter.name == name) return parameter.value.cpu();
+  for (size_t i = first_frame_parameter_; i < parameters_.size(); ++i) {
+    if (parameters_[i].name == name) return parameters_[i].value.cpu();
   }
   return {};
 }

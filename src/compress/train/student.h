@@ -2,7 +2,8 @@
 // leaves that a step differentiates by.
 //
 // Before: factorize/ made the factors. After: trainer moves the parameters leaf by leaf, and export
-// takes the factors back. The embedding and the head are frozen, and taken as they will be stored.
+// takes the factors back. The embedding and the head are frozen, and taken as they will be stored;
+// so are the routers of experts, for a token that changes its experts makes the loss jump.
 #ifndef LLMQ_COMPRESS_TRAIN_STUDENT_H_
 #define LLMQ_COMPRESS_TRAIN_STUDENT_H_
 
@@ -68,7 +69,7 @@ class Student {
   std::vector<LittleBitShape> shapes_;
   size_t paths_ = 1;
   TrainedPart part_;
-  FrameWeights frozen_;  // the tables only
+  FrameWeights frozen_;  // tables and routers only
   std::vector<Parameter> parameters_;
   std::vector<bool> has_bias_;  // per linear
   std::vector<bool> has_norm_;  // by NormIndex

@@ -2,11 +2,30 @@
 
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "compress/torch_bridge.h"
 #include "compress/train/graph_ops.h"
+#include "compress/train/precision.h"
 
 namespace llmq {
+namespace {
+
+// x [N, hidden] -> [N, rows], in float32 whatever the precision of the rest.
+at::Tensor RouterLogits(const at::Tensor& x, const at::Tensor& router) {
+  const AutocastGuard float32(TrainPrecision::kFloat32, x.device());
+  return at::linear(x.to(at::kFloat), router);
+}
+
+// Weights and numbers of each token's experts, [N, per_token].
+std::pair<at::Tensor, at::Tensor> Route(const ExpertConfig& experts, const at::Tensor& x,
+                                        const at::Tensor& router) {
+  const auto [weights, chosen] =
+      at::softmax(RouterLogits(x, router), -1).topk(experts.per_token, -1);
+  return {experts.normalized ? weights / weights.sum(-1, /*keepdim=*/true) : weights, chosen};
+}
+
+}  // namespace
 
 at::Tensor DenseLinears::Apply(size_t index, const at::Tensor& x) const {
   return at::linear(x, weights_[index]);  // [.., d_in] . [d_in, d_out] -> [.., d_out]
@@ -23,12 +42,15 @@ class TrainableModel::BlockParts {
         frame_(frame),
         linears_(linears) {}
 
-  at::Tensor Apply(Projection projection, const at::Tensor& x) const {
-    const size_t index = first_ + IndexInBlock(config_, projection);
+  at::Tensor Apply(Projection projection, const at::Tensor& x, int64_t mlp = 0) const {
+    const size_t index = first_ + IndexInBlock(config_, projection, mlp);
     const at::Tensor y = linears_.Apply(index, x);
     return frame_.biases[index].defined() ? y + frame_.biases[index] : y;
   }
   const NormTensors& norm(BlockNorm norm) const { return frame_.norms[NormIndex(layer_, norm)]; }
+  const at::Tensor& router(Router router) const {
+    return frame_.routers[RouterIndex(layer_, router)];
+  }
 
  private:
   const ModelConfig& config_;
@@ -125,12 +147,45 @@ at::Tensor TrainableModel::Activated(const at::Tensor& x) const {
   }
 }
 
-at::Tensor TrainableModel::Mlp(const at::Tensor& x, const BlockParts& block) const {
-  if (!config_.gated_mlp) {
-    return block.Apply(Projection::kDown, Activated(block.Apply(Projection::kUp, x)));
+at::Tensor TrainableModel::Mlp(int64_t mlp, const at::Tensor& x, const BlockParts& block) const {
+  const auto apply = [&](Projection projection, const at::Tensor& input) {
+    return block.Apply(projection, input, mlp);
+  };
+  const at::Tensor up = apply(Projection::kUp, x);
+  const at::Tensor made =
+      config_.gated_mlp ? Activated(apply(Projection::kGate, x)) * up : Activated(up);
+  return apply(Projection::kDown, made);
+}
+
+// Tokens are put in the order of their experts and back by permutations, and added up slot by slot:
+// no two threads of a device add to the same number, forward or backward.
+at::Tensor TrainableModel::Experts(const at::Tensor& x, const BlockParts& block) const {
+  const ExpertConfig& experts = config_.experts;
+  const int64_t hidden = config_.hidden_size, k = experts.per_token;
+  const at::Tensor rows = x.reshape({-1, hidden});  // [N, hidden]
+  const int64_t n = rows.size(0);
+  const auto [weights, chosen] = Route(experts, rows, block.router(Router::kExperts));  // [N, k]
+  const at::Tensor order = at::argsort(chosen.flatten(), /*stable=*/true, 0, false);    // [N k]
+  const at::Tensor counts = at::bincount(chosen.flatten(), {}, experts.count).cpu();
+  const std::vector<at::Tensor> parts =
+      rows.unsqueeze(1)
+          .expand({n, k, hidden})
+          .reshape({n * k, hidden})
+          .index_select(0, order)
+          .split_with_sizes(
+              at::IntArrayRef(counts.data_ptr<int64_t>(), static_cast<size_t>(experts.count)));
+  std::vector<at::Tensor> made;
+  for (size_t expert = 0; expert < parts.size(); ++expert) {
+    if (parts[expert].size(0) == 0) continue;
+    made.push_back(Mlp(static_cast<int64_t>(expert), parts[expert], block));
   }
-  const at::Tensor active = Activated(block.Apply(Projection::kGate, x));
-  return block.Apply(Projection::kDown, active * block.Apply(Projection::kUp, x));
+  const at::Tensor by_slot = at::cat(made).index_select(0, at::argsort(order)).view({n, k, hidden});
+  at::Tensor sum = (by_slot * weights.unsqueeze(-1)).sum(1);  // [N, hidden]
+  if (experts.shared_intermediate_size > 0) {
+    const at::Tensor gate = at::sigmoid(RouterLogits(rows, block.router(Router::kShared)));
+    sum = sum + gate * Mlp(experts.count, rows, block);
+  }
+  return sum.view_as(x);
 }
 
 at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& tokens) const {
@@ -145,7 +200,8 @@ at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const
   const BlockParts block(config_, layer, frame, linears);
   const at::Tensor attended = Attention(layer, Norm(x, block.norm(BlockNorm::kInput)), block);
   const at::Tensor mixed = x + Norm(attended, block.norm(BlockNorm::kAfterAttention));
-  const at::Tensor made = Mlp(Norm(mixed, block.norm(BlockNorm::kMlp)), block);
+  const at::Tensor normed = Norm(mixed, block.norm(BlockNorm::kMlp));
+  const at::Tensor made = config_.IsSparse(layer) ? Experts(normed, block) : Mlp(0, normed, block);
   return mixed + Norm(made, block.norm(BlockNorm::kAfterMlp));
 }
 

@@ -16,6 +16,7 @@
 namespace llmq {
 
 // The matrix products of the blocks. `index` counts as BlockLinears(config) does. Without bias.
+// Linears of experts are applied to the tokens that are routed to them; to none: not at all.
 class LinearSet {
  public:
   virtual ~LinearSet() = default;
@@ -46,10 +47,15 @@ struct FrameWeights {
   NormTensors final_norm;
   std::vector<NormTensors> norms;  // kNumBlockNorms per block
   std::vector<at::Tensor> biases;  // [d_out] per linear, undefined where there is none
+  std::vector<at::Tensor> routers;  // [rows, hidden], kNumRouters per block, undefined likewise
 };
 
 constexpr size_t NormIndex(int64_t layer, BlockNorm norm) {
   return static_cast<size_t>(layer) * kNumBlockNorms + static_cast<size_t>(norm);
+}
+
+constexpr size_t RouterIndex(int64_t layer, Router router) {
+  return static_cast<size_t>(layer) * kNumRouters + static_cast<size_t>(router);
 }
 
 struct ForwardResult {
@@ -91,7 +97,10 @@ class TrainableModel {
                  const at::Tensor& v) const;
   at::Tensor Attention(int64_t layer, const at::Tensor& x, const BlockParts& block) const;
   at::Tensor Activated(const at::Tensor& x) const;
-  at::Tensor Mlp(const at::Tensor& x, const BlockParts& block) const;
+  // One of the block's; x [.., hidden] -> the same shape.
+  at::Tensor Mlp(int64_t mlp, const at::Tensor& x, const BlockParts& block) const;
+  // What the block's experts make of x [B, T, hidden], each of the tokens that are routed to it.
+  at::Tensor Experts(const at::Tensor& x, const BlockParts& block) const;
 
   ModelConfig config_;
   Rotation rotation_;
