@@ -76,11 +76,11 @@ struct BenchmarkResult {
   std::vector<int32_t> chosen;       // per item, by acc; for comparing item by item
   std::vector<int32_t> chosen_norm;  // per item, by acc_norm
 };
-// `data`: a text file for wikitext; JSONL for hellaswag (ctx_a, ctx_b, activity_label, endings,
-// label) and arc (question.stem, question.choices, answerKey). max_items: 0 means all.
-// lm-evaluation-harness's protocol.
+// `data`: files, measured as one. For wikitext texts that LoadTextRows reads; for hellaswag (ctx_a,
+// ctx_b, activity_label, endings, label) and arc (question.stem, question.choices, answerKey) JSONL
+// or Parquet. max_items: 0 means all. lm-evaluation-harness's protocol.
 BenchmarkResult RunBenchmark(const Model& model, Benchmark benchmark,
-                             const std::filesystem::path& data, int64_t max_items,
+                             const std::vector<std::filesystem::path>& data, int64_t max_items,
                              const EvaluationProgress& progress);
 
 }  // namespace llmq

@@ -164,7 +164,7 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   validation.quality = meter.Measure(*compressed);
   if (options.benchmark) {
     const auto measure = [&](const Model& model, const char* stage) {
-      return RunBenchmark(model, *options.benchmark, options.benchmark_data,
+      return RunBenchmark(model, *options.benchmark, {options.benchmark_data},
                           options.benchmark_items, meter.Watch(stage, "items"));
     };
     validation.benchmark = BenchmarkPair{measure(meter.original(), "Benchmark (original)"),
@@ -186,7 +186,7 @@ CommandRun SetupValidate(CLI::App& app) {
   AddRevisionOption(app, options->revision);
   app.add_option(
          "--calibration-data", options->text.calibration_data,
-         "Text whose held-out part measures: .txt, .jsonl, .json (built-in text if not set)")
+         "Text whose held-out part measures: .txt, .jsonl, .json, .parquet (built-in text if not set)")
       ->type_name("PATH");
   app.add_option("--held-out-data", options->text.held_out_data,
                  "Text to measure with, all of it, instead of the held-out part")

@@ -17,6 +17,17 @@
 namespace llmq {
 namespace {
 
+using Files = std::vector<std::filesystem::path>;
+
+template <typename Read>
+std::vector<ChoiceItem> ReadAll(const Files& data, const Read& read) {
+  std::vector<ChoiceItem> items;
+  for (const std::filesystem::path& file : data) {
+    for (ChoiceItem& item : read(file)) items.push_back(std::move(item));
+  }
+  return items;
+}
+
 // Tokens of context and continuation, and where the continuation begins.
 struct EncodedPair {
   std::vector<int32_t> tokens;
@@ -122,9 +133,15 @@ BenchmarkResult RunChoices(const Model& model, std::string name, std::vector<Cho
   return result;
 }
 
-BenchmarkResult RunWikitext(const Model& model, const std::filesystem::path& data,
-                            int64_t max_items, const EvaluationProgress& progress) {
-  const std::vector<int32_t> tokens = TokenizeJoined(LoadTextDataset(data), model.tokenizer());
+// The papers join all rows of the data set, of which every other is empty.
+BenchmarkResult RunWikitext(const Model& model, const Files& data, int64_t max_items,
+                            const EvaluationProgress& progress) {
+  std::vector<std::string> rows;
+  for (const std::filesystem::path& file : data) {
+    for (std::string& row : LoadTextRows(file)) rows.push_back(std::move(row));
+  }
+  const TextDataset text{"wikitext", {fmt::format("{}", fmt::join(rows, "\n\n"))}};
+  const std::vector<int32_t> tokens = TokenizeJoined(text, model.tokenizer());
   const PerplexityResult perplexity =
       MeasurePerplexity(model, tokens, DefaultWindow(model.config()), max_items, progress);
   return {.name = "wikitext",
@@ -135,14 +152,14 @@ BenchmarkResult RunWikitext(const Model& model, const std::filesystem::path& dat
 
 }  // namespace
 
-BenchmarkResult RunBenchmark(const Model& model, Benchmark benchmark,
-                             const std::filesystem::path& data, int64_t max_items,
-                             const EvaluationProgress& progress) {
+BenchmarkResult RunBenchmark(const Model& model, Benchmark benchmark, const Files& data,
+                             int64_t max_items, const EvaluationProgress& progress) {
   switch (benchmark) {
     case Benchmark::kWikitext: return RunWikitext(model, data, max_items, progress);
     case Benchmark::kHellaSwag:
-      return RunChoices(model, "hellaswag", ReadHellaSwag(data), max_items, progress);
-    case Benchmark::kArc: return RunChoices(model, "arc", ReadArc(data), max_items, progress);
+      return RunChoices(model, "hellaswag", ReadAll(data, ReadHellaSwag), max_items, progress);
+    case Benchmark::kArc:
+      return RunChoices(model, "arc", ReadAll(data, ReadArc), max_items, progress);
   }
   throw Error(ErrorCode::kInvalidArguments,
               "benchmark: expected wikitext, hellaswag or arc, found another");
