@@ -73,8 +73,9 @@ struct BenchmarkResult {
   double value = 0;     // perplexity, or share correct by acc_norm
   double accuracy = 0;  // share correct without length normalisation; 0 for perplexity
   int64_t items = 0;
-  std::vector<int32_t> chosen;       // per item, by acc; for comparing item by item
-  std::vector<int32_t> chosen_norm;  // per item, by acc_norm
+  std::vector<int32_t> chosen;                       // per item, by acc; for comparing item by item
+  std::vector<int32_t> chosen_norm;                  // per item, by acc_norm
+  std::vector<std::vector<double>> log_likelihoods;  // per item, of each choice
 };
 // `data`: files, measured as one. For wikitext texts that LoadTextRows reads; for hellaswag (ctx_a,
 // ctx_b, activity_label, endings, label) and arc (question.stem, question.choices, answerKey) JSONL

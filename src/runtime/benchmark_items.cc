@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "llmq/error.h"
 #include "parquet/parquet_reader.h"
+#include "runtime/python_text.h"
 
 namespace llmq {
 namespace {
@@ -76,9 +77,7 @@ void ReplaceAll(std::string& text, std::string_view from, std::string_view to) {
 
 // The harness's cleaning of WikiHow's marks: "[title]" ends a sentence, other bracketed words go.
 std::string CleanHellaSwag(std::string text) {
-  const size_t first = text.find_first_not_of(kSpaces);
-  if (first == std::string::npos) return "";
-  text = text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
+  text = Strip(text);
   ReplaceAll(text, " [title]", ". ");
   for (size_t open = text.find('['); open != std::string::npos; open = text.find('[', open)) {
     const size_t close = text.find(']', open);
@@ -90,17 +89,6 @@ std::string CleanHellaSwag(std::string text) {
     }
   }
   ReplaceAll(text, "  ", " ");
-  return text;
-}
-
-// First letter upper case, all others lower: ASCII letters only, which is what the data's ctx_b
-// begins with.
-std::string Capitalize(std::string text) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    char& c = text[i];
-    if (i == 0 && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-    if (i > 0 && c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
   return text;
 }
 

@@ -11,6 +11,7 @@
 #include "llmq/error.h"
 #include "llmq/evaluate.h"
 #include "runtime/benchmark_items.h"
+#include "runtime/python_text.h"
 #include "tests/support/temporary_directory.h"
 
 namespace llmq {
@@ -131,6 +132,14 @@ TEST(BenchmarkItems, AreWordedAsTheHarnessDoes) {
   EXPECT_EQ(arc[0].context, "Question: Why?\nAnswer:");
   EXPECT_EQ(arc[0].choices, (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(arc[0].gold, 1);
+}
+
+TEST(BenchmarkItems, WhiteSpaceIsPythons) {
+  EXPECT_EQ(Strip(" \u00a0\u3000\x1c x y\u2003\n"), "x y");
+  EXPECT_EQ(Strip(" \u00a0"), "");
+  EXPECT_EQ(LengthWithoutSpacesBehind("a \u00e9\u00a0 "), 4u);
+  EXPECT_EQ(Capitalize("he MET \u00c9VA"), "He met \u00e9va");
+  EXPECT_EQ(Capitalize(""), "");
 }
 
 TEST(BenchmarkItems, MalformedLinesAreNamed) {
