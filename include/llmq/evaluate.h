@@ -73,14 +73,15 @@ struct BenchmarkResult {
   double value = 0;     // perplexity, or share correct by acc_norm
   double accuracy = 0;  // share correct without length normalisation; 0 for perplexity
   int64_t items = 0;
-  std::vector<int32_t> chosen;       // per item, by acc; for comparing item by item
-  std::vector<int32_t> chosen_norm;  // per item, by acc_norm
+  std::vector<int32_t> chosen;                       // per item, by acc; for comparing item by item
+  std::vector<int32_t> chosen_norm;                  // per item, by acc_norm
+  std::vector<std::vector<double>> log_likelihoods;  // per item, of each choice
 };
-// `data`: a text file for wikitext; JSONL for hellaswag (ctx_a, ctx_b, activity_label, endings,
-// label) and arc (question.stem, question.choices, answerKey). max_items: 0 means all.
-// lm-evaluation-harness's protocol.
+// `data`: files, measured as one. For wikitext texts that LoadTextRows reads; for hellaswag (ctx_a,
+// ctx_b, activity_label, endings, label) and arc (question.stem, question.choices, answerKey) JSONL
+// or Parquet. max_items: 0 means all. lm-evaluation-harness's protocol.
 BenchmarkResult RunBenchmark(const Model& model, Benchmark benchmark,
-                             const std::filesystem::path& data, int64_t max_items,
+                             const std::vector<std::filesystem::path>& data, int64_t max_items,
                              const EvaluationProgress& progress);
 
 }  // namespace llmq

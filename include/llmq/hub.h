@@ -1,7 +1,7 @@
-// Models of the Hugging Face Hub: "org/name" becomes a directory in the cache that Python's
+// Models and data sets of the Hugging Face Hub: "org/name" becomes files in the cache that Python's
 // huggingface_hub shares.
 //
-// Only what a model needs is fetched; what is in the cache is not fetched again. The token goes to
+// Only what is needed is fetched; what is in the cache is not fetched again. The token goes to
 // the Hub's own host and nowhere else, and appears in no message.
 #ifndef LLMQ_HUB_H_
 #define LLMQ_HUB_H_
@@ -13,17 +13,21 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace llmq {
 
-struct HubModelId {
+enum class HubKind { kModel, kDataset };
+
+struct HubRepository {
   std::string id;                 // "org/name"
   std::string revision = "main";  // branch, tag or commit
+  HubKind kind = HubKind::kModel;
 };
 
 // "org/name" or "org/name@revision"; nullopt for everything else, file names such as
 // "dir/x.littlebit" among them.
-std::optional<HubModelId> ParseHubModelId(std::string_view text);
+std::optional<HubRepository> ParseHubModelId(std::string_view text);
 // What may stand behind "@" or --revision.
 bool IsHubRevision(std::string_view revision);
 
@@ -44,7 +48,7 @@ struct HubSettings {
 HubSettings ReadHubSettings(
     const std::function<std::optional<std::string>(const char* name)>& look_up);
 
-// Hears what a download does. Called from the thread that called HubModel, one call at a time.
+// Hears what a download does. Called from the thread that asked for it, one call at a time.
 class HubObserver {
  public:
   virtual ~HubObserver() = default;
@@ -64,7 +68,7 @@ class HubModel {
   // a commit that is there, or when offline. `observer` must outlive this.
   // Throws Error: kModelNotFound (no such repository or revision, or offline and not in the cache),
   // kAuthenticationRequired, kGeneral (the Hub cannot be reached), kUserCancelled.
-  HubModel(HubSettings settings, HubModelId id, HubObserver& observer);
+  HubModel(HubSettings settings, HubRepository repository, HubObserver& observer);
   ~HubModel();
   HubModel(const HubModel&) = delete;
   HubModel& operator=(const HubModel&) = delete;
@@ -84,6 +88,12 @@ class HubModel {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Files of a repository, "folder/file.parquet", by the same rules. Returns their paths in the cache
+// in the order of `names`. Throws as HubModel.
+std::vector<std::filesystem::path> FetchHubFiles(HubSettings settings, HubRepository repository,
+                                                 const std::vector<std::string>& names,
+                                                 HubObserver& observer);
 
 }  // namespace llmq
 

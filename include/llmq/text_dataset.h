@@ -20,10 +20,12 @@ struct TextDataset {
 };
 
 // .txt: one document; .jsonl: a "text" string per line; .json: an array of strings or of objects
-// with "text", or an object with such an array under "data" or "text". Throws Error{kModelNotFound}
-// if the file is missing, Error{kInvalidArguments} for another extension (Parquet: with advice), no
-// text, or bad JSON (line named).
+// with "text", or an object with such an array under "data" or "text"; .parquet: the column "text".
+// Throws Error{kModelNotFound} if the file is missing, Error{kInvalidArguments} for another
+// extension, no text, or damage (line or row named).
 TextDataset LoadTextDataset(const std::filesystem::path& path);
+// The same texts with the empty ones, which count where rows are joined.
+std::vector<std::string> LoadTextRows(const std::filesystem::path& path);
 
 // Short public-domain and self-made English that ships inside the program (about 200 KB).
 TextDataset BuiltInTrainingText();

@@ -66,6 +66,15 @@ assert not info.warnings, info.warnings
 print("scan_cache_dir:", repo.repo_id, repo.nb_files, "files,", repo.size_on_disk, "bytes, refs", sorted(repo.refs), "no warnings")
 """
 
+DATASET = "allenai/ai2_arc"
+DATASET_FILES = ["ARC-Easy/test-00000-of-00001.parquet", "ARC-Challenge/test-00000-of-00001.parquet"]
+PYTHON_DATASET = """
+import sys
+from huggingface_hub import hf_hub_download
+for name in sys.argv[2:]:
+    print("hf_hub_download:", len(open(hf_hub_download(sys.argv[1], name, repo_type="dataset"), "rb").read()), "bytes of", name)
+"""
+
 PYTHON_LOADS = """
 import sys
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -102,6 +111,14 @@ def main():
             print("the same tree of blobs, refs and snapshots")
             for script in (PYTHON_OFFLINE, PYTHON_LOADS):
                 print(run([sys.executable, "-c", script, REPOSITORY], HF_HUB_CACHE=str(tool_cache), **offline), end="")
+            benchmark = [tool, "--verbosity", "quiet", "littlebit", "validate", *[ROOT / "models/stories260k/hf-f32"] * 2,
+                         "--benchmark", "arc"]
+            python = [sys.executable, "-c", PYTHON_DATASET, DATASET, *DATASET_FILES]
+            print("-- a data set in Python's cache, the program offline; then the other way round:")
+            run(python, HF_HUB_CACHE=str(work / "python-data"), **online)
+            print(run(benchmark, HF_HUB_CACHE=str(work / "python-data"), **offline).split("\n\n")[2])
+            run(benchmark, HF_HUB_CACHE=str(work / "tool-data"), **online)
+            print(run(python, HF_HUB_CACHE=str(work / "tool-data"), **offline), end="")
         server.stdin.close()
         server.wait()
 

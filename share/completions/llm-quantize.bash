@@ -37,7 +37,7 @@ _llm_quantize() {
     --weights) COMPREPLY=($(compgen -W "littlebit f16" -- "$current")); return ;;
     --shape) COMPREPLY=($(compgen -W "tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b" -- "$current")); return ;;
     --device) COMPREPLY=($(compgen -W "auto cpu cuda" -- "$current")); return ;;
-    --benchmark) COMPREPLY=($(compgen -W "wikitext hellaswag arc" -- "$current")); return ;;
+    --benchmark) COMPREPLY=($(compgen -W "wikitext hellaswag arc arc-easy arc-challenge" -- "$current")); return ;;
     -o | --output-dir | --checkpoint-dir | --resume) COMPREPLY=($(compgen -d -- "$current")); return ;;
   esac
   local options="-h --help --format --verbosity"

@@ -84,7 +84,7 @@ $tool -n $convert -l force -d 'Skip the quality warning'
 
 $tool -n $validate -l protocol -xa 'paper llama.cpp' -d 'How perplexity is measured'
 $tool -n $validate -l coherence-test -d 'Run the coherence test'
-$tool -n $validate -l benchmark -xa 'wikitext hellaswag arc' -d 'Benchmark'
+$tool -n $validate -l benchmark -xa 'wikitext hellaswag arc arc-easy arc-challenge' -d 'Benchmark'
 $tool -n $validate -l benchmark-data -r -d "The benchmark's file"
 $tool -n $validate -l benchmark-items -x -d 'Most items'
 

@@ -211,8 +211,9 @@ void AddContractOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("-n,--output-name", a.output_name,
                  "Output filename (from the model's name if not set)")
       ->type_name("TEXT");
-  app.add_option("--calibration-data", a.text.calibration_data,
-                 "Text to train and measure with: .txt, .jsonl, .json (built-in text if not set)")
+  app.add_option(
+         "--calibration-data", a.text.calibration_data,
+         "Text to train and measure with: .txt, .jsonl, .json, .parquet (built-in text if not set)")
       ->type_name("PATH");
   app.add_option("--calibration-samples", a.text.samples, "Most windows to measure on (64-1024)")
       ->type_name("INT")

@@ -38,7 +38,8 @@ bool HasSafetensors(const fs::path& directory) {
               "org/name or org/name@revision");
 }
 
-HubModelId WithRevision(HubModelId id, const std::string& model, const std::string& revision) {
+HubRepository WithRevision(HubRepository id, const std::string& model,
+                           const std::string& revision) {
   if (revision.empty()) return id;
   const auto refuse = [&](const std::string& expected) {
     throw Error(ErrorCode::kInvalidArguments,
@@ -52,7 +53,7 @@ HubModelId WithRevision(HubModelId id, const std::string& model, const std::stri
   return id;
 }
 
-ModelSource FromHub(const HubModelId& id, ModelNeed need, const EnvironmentLookup& look_up) {
+ModelSource FromHub(const HubRepository& id, ModelNeed need, const EnvironmentLookup& look_up) {
   HubSettings settings = ReadHubSettings(look_up);
   DownloadObserver observer(settings.progress);
   HubModel model(std::move(settings), id, observer);

@@ -6,7 +6,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "cli/benchmark_source.h"
 #include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/compress_arguments.h"
@@ -27,7 +29,7 @@ struct ValidateOptions {
   TextArguments text;
   Protocol protocol = Protocol::kPaper;
   bool coherence_test = false;
-  std::optional<Benchmark> benchmark;
+  std::optional<BenchmarkChoice> benchmark;
   std::string benchmark_data;
   int64_t benchmark_items = 0;  // 0: all
   int threads = 0;
@@ -77,13 +79,13 @@ std::string VerdictText(Verdict verdict, const Validation& validation) {
       "POOR ({})", validation.quality.delta_pct > 100 ? "severe quality loss" : "incoherent text");
 }
 
-Json BenchmarkJson(const BenchmarkPair& pair) {
+Json BenchmarkJson(const char* name, const BenchmarkPair& pair) {
   const auto side = [](const BenchmarkResult& result) {
     Json json = {{result.metric, result.value}, {"items", result.items}};
     if (result.metric != "perplexity") json["acc"] = result.accuracy;
     return json;
   };
-  return {{"name", pair.original.name},
+  return {{"name", name},
           {"metric", pair.original.metric},
           {"original", side(pair.original)},
           {"compressed", side(pair.compressed)}};
@@ -101,7 +103,8 @@ Json ValidationJson(const ValidateOptions& options, const Validation& validation
   if (validation.quality.coherence) {
     json["coherence"] = CoherenceJson(*validation.quality.coherence, true);
   }
-  if (validation.benchmark) json["benchmark"] = BenchmarkJson(*validation.benchmark);
+  if (validation.benchmark)
+    json["benchmark"] = BenchmarkJson(BenchmarkName(*options.benchmark), *validation.benchmark);
   return json;
 }
 
@@ -119,7 +122,7 @@ std::string ValidationText(const ValidateOptions& options, const Validation& val
     const BenchmarkPair& pair = *validation.benchmark;
     text +=
         fmt::format("\nBenchmark {} ({}, {} items):\n  Original: {:.4f}\n  Compressed: {:.4f}\n",
-                    pair.original.name, pair.original.metric, pair.original.items,
+                    BenchmarkName(*options.benchmark), pair.original.metric, pair.original.items,
                     pair.original.value, pair.compressed.value);
   }
   if (quality.coherence) {
@@ -130,13 +133,6 @@ std::string ValidationText(const ValidateOptions& options, const Validation& val
 
 void CheckValues(const ValidateOptions& options) {
   CheckSampleCount(options.text.samples);
-  if (options.benchmark && options.benchmark_data.empty()) {
-    throw Error(
-        ErrorCode::kInvalidArguments,
-        "--benchmark: expected --benchmark-data with the benchmark's local file: downloading "
-        "is not built in yet",
-        "Give the text file of wikitext, or the JSONL of hellaswag or arc");
-  }
   if (!options.benchmark && !options.benchmark_data.empty()) {
     throw Error(ErrorCode::kInvalidArguments, "--benchmark-data: expected --benchmark beside it",
                 "Add --benchmark wikitext, hellaswag or arc");
@@ -152,6 +148,8 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   CheckValues(options);
   const std::filesystem::path original =
       ResolveModel(options.original, options.revision, ModelNeed::kWeights).directory;
+  std::vector<std::filesystem::path> items;
+  if (options.benchmark) items = BenchmarkFiles(*options.benchmark, options.benchmark_data);
   Progress progress;
   QualityMeter meter(original, ChooseText(options.text).held_out, options.text.samples,
                      options.threads, progress, options.protocol);
@@ -164,8 +162,8 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   validation.quality = meter.Measure(*compressed);
   if (options.benchmark) {
     const auto measure = [&](const Model& model, const char* stage) {
-      return RunBenchmark(model, *options.benchmark, options.benchmark_data,
-                          options.benchmark_items, meter.Watch(stage, "items"));
+      return RunBenchmark(model, ProtocolOf(*options.benchmark), items, options.benchmark_items,
+                          meter.Watch(stage, "items"));
     };
     validation.benchmark = BenchmarkPair{measure(meter.original(), "Benchmark (original)"),
                                          measure(*compressed, "Benchmark (compressed)")};
@@ -178,15 +176,21 @@ void RunValidate(const ValidateOptions& options, Output& output) {
 
 CommandRun SetupValidate(CLI::App& app) {
   auto options = std::make_shared<ValidateOptions>();
+  Choices<BenchmarkChoice> benchmarks;
+  for (const auto choice :
+       {BenchmarkChoice::kWikitext, BenchmarkChoice::kHellaSwag, BenchmarkChoice::kArc,
+        BenchmarkChoice::kArcEasy, BenchmarkChoice::kArcChallenge}) {
+    benchmarks[BenchmarkName(choice)] = choice;
+  }
   app.add_option("ORIGINAL", options->original,
                  "Original model directory, or org/name[@revision] of the Hub")
       ->required();
   app.add_option("COMPRESSED", options->compressed, "Path to a .littlebit or GGUF file")
       ->required();
   AddRevisionOption(app, options->revision);
-  app.add_option(
-         "--calibration-data", options->text.calibration_data,
-         "Text whose held-out part measures: .txt, .jsonl, .json (built-in text if not set)")
+  app.add_option("--calibration-data", options->text.calibration_data,
+                 "Text whose held-out part measures: .txt, .jsonl, .json, .parquet (built-in text "
+                 "if not set)")
       ->type_name("PATH");
   app.add_option("--held-out-data", options->text.held_out_data,
                  "Text to measure with, all of it, instead of the held-out part")
@@ -203,12 +207,12 @@ CommandRun SetupValidate(CLI::App& app) {
           Choices<Protocol>{{"paper", Protocol::kPaper}, {"llama.cpp", Protocol::kLlamaCpp}}));
   app.add_flag("--coherence-test", options->coherence_test,
                "Run coherence test with sample prompts");
-  app.add_option("--benchmark", options->benchmark, "Run a benchmark: wikitext, hellaswag, arc")
+  app.add_option("--benchmark", options->benchmark,
+                 "Run a benchmark: wikitext, hellaswag, arc (both), arc-easy, arc-challenge")
       ->type_name("TEXT")
-      ->transform(OneOf(Choices<Benchmark>{{"wikitext", Benchmark::kWikitext},
-                                           {"hellaswag", Benchmark::kHellaSwag},
-                                           {"arc", Benchmark::kArc}}));
-  app.add_option("--benchmark-data", options->benchmark_data, "The benchmark's text or JSONL file")
+      ->transform(OneOf(benchmarks));
+  app.add_option("--benchmark-data", options->benchmark_data,
+                 "The benchmark's local file: Parquet, JSONL, text (from the Hub if not set)")
       ->type_name("PATH");
   app.add_option("--benchmark-items", options->benchmark_items, "Most items of it (0: all)")
       ->type_name("INT")
@@ -228,8 +232,7 @@ CommandRun SetupValidate(CLI::App& app) {
       "(more, or an incoherent model).\n\n"
       "Examples:\n"
       "  llm-quantize littlebit validate ./model ./model.littlebit --coherence-test\n"
-      "  llm-quantize littlebit validate ./model ./model.littlebit --benchmark arc "
-      "--benchmark-data arc_easy.jsonl");
+      "  llm-quantize littlebit validate ./model ./model.littlebit --benchmark hellaswag");
   return [options](Output& output) { RunValidate(*options, output); };
 }
 

@@ -30,7 +30,7 @@ struct FileFacts {
 
 [[noreturn]] void Fail(const HubSession& session, const std::string& name,
                        const std::string& what) {
-  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}: {}", session.model().id, name, what),
+  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}: {}", session.repository().id, name, what),
               "Check HF_ENDPOINT and the proxy settings; if they are right, try again later");
 }
 
@@ -138,8 +138,8 @@ class BlobSink : public BodySink {
 [[noreturn]] void ThrowIncomplete(const HubSession& session, const FileFacts& facts,
                                   const PartialBlob& blob, const std::string& reason) {
   throw Error(ErrorCode::kGeneral,
-              fmt::format("{}: {}: {} of {} bytes came, then: {}", session.model().id, facts.name,
-                          blob.bytes(), facts.size, Shown(reason)),
+              fmt::format("{}: {}: {} of {} bytes came, then: {}", session.repository().id,
+                          facts.name, blob.bytes(), facts.size, Shown(reason)),
               "Run the command again: the download continues where it stopped");
 }
 
@@ -174,7 +174,8 @@ void FetchRest(HubSession& session, const FileFacts& facts, PartialBlob& blob,
         continue;
       }
       if (short_answer) ThrowIncomplete(session, facts, blob, reason);
-      throw HubError(answer.response, answer.url, session.settings(), session.model(), facts.name);
+      throw HubError(answer.response, answer.url, session.settings(), session.repository(),
+                     facts.name);
     } catch (const TransportError& error) {
       note_progress();
       if (error.temporary() && retries.WaitForAnother(nullptr, error.what())) continue;
@@ -219,7 +220,7 @@ void DownloadFile(HubSession& session, const HubCache& cache, const std::string&
   const FileFacts facts = AskForFacts(session, commit, file);
   const BlobLock lock(cache.Lock(facts.etag), session.hooks().cancelled, [&] {
     session.hooks().info(fmt::format("{}: {}: another program downloads it; waiting",
-                                     session.model().id, file.name));
+                                     session.repository().id, file.name));
   });
   const fs::path path = cache.Blob(facts.etag);
   if (HasSize(path, facts.size)) {

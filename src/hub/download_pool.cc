@@ -43,10 +43,10 @@ class Speed {
 
 class Pool {
  public:
-  Pool(const HubSettings& settings, const HubModelId& model, const HubCache& cache,
+  Pool(const HubSettings& settings, const HubRepository& repository, const HubCache& cache,
        const std::string& commit, const std::vector<HubFile>& files, HubObserver& observer)
       : settings_(settings),
-        model_(model),
+        repository_(repository),
         cache_(cache),
         commit_(commit),
         files_(files),
@@ -81,7 +81,7 @@ class Pool {
 
   void Work() {
     try {
-      HubSession session(settings_, model_,
+      HubSession session(settings_, repository_,
                          {.cancelled = [this] { return stopping_ || observer_.Cancelled(); },
                           .info = [this](const std::string& message) { Say(message); }});
       while (!stopping_) {
@@ -106,7 +106,7 @@ class Pool {
   }
 
   const HubSettings& settings_;
-  const HubModelId& model_;
+  const HubRepository& repository_;
   const HubCache& cache_;
   const std::string& commit_;
   const std::vector<HubFile>& files_;
@@ -133,7 +133,7 @@ uint64_t PresentBytes(const HubCache& cache, const HubFile& file) {
 }
 
 // Every byte that is still to come must fit before the first one is asked for.
-void CheckRoom(const HubSettings& settings, const HubModelId& model, const HubCache& cache,
+void CheckRoom(const HubSettings& settings, const HubRepository& repository, const HubCache& cache,
                uint64_t bytes) {
   std::error_code failure;
   std::filesystem::create_directories(cache.folder(), failure);
@@ -147,25 +147,25 @@ void CheckRoom(const HubSettings& settings, const HubModelId& model, const HubCa
   constexpr double kGiga = 1 << 30;
   throw Error(ErrorCode::kGeneral,
               fmt::format("{}: expected {:.2f} GB of free disk space for {}, found {:.2f} GB",
-                          settings.cache.string(), static_cast<double>(bytes) / kGiga, model.id,
-                          static_cast<double>(free) / kGiga),
+                          settings.cache.string(), static_cast<double>(bytes) / kGiga,
+                          repository.id, static_cast<double>(free) / kGiga),
               "Free disk space, or choose another cache with HF_HUB_CACHE or HF_HOME");
 }
 
 }  // namespace
 
-void DownloadFiles(const HubSettings& settings, const HubModelId& model, const HubCache& cache,
-                   const std::string& commit, const std::vector<HubFile>& files,
-                   HubObserver& observer) {
+void DownloadFiles(const HubSettings& settings, const HubRepository& repository,
+                   const HubCache& cache, const std::string& commit,
+                   const std::vector<HubFile>& files, HubObserver& observer) {
   uint64_t total = 0;
   uint64_t present = 0;
   for (const HubFile& file : files) {
     total += file.size;
     present += PresentBytes(cache, file);
   }
-  CheckRoom(settings, model, cache, total - present);
+  CheckRoom(settings, repository, cache, total - present);
   observer.BeginDownload(total, present);
-  Pool(settings, model, cache, commit, files, observer).Run();
+  Pool(settings, repository, cache, commit, files, observer).Run();
   observer.EndDownload();
 }
 

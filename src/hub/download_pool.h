@@ -14,9 +14,9 @@ namespace llmq {
 // Downloads the files in this order, up to 4 at a time. Returns when all are in the snapshot; the
 // first failure, or observer.Cancelled(), ends them all: what has come stays.
 // Throws Error, TransportError, HttpCancelled.
-void DownloadFiles(const HubSettings& settings, const HubModelId& model, const HubCache& cache,
-                   const std::string& commit, const std::vector<HubFile>& files,
-                   HubObserver& observer);
+void DownloadFiles(const HubSettings& settings, const HubRepository& repository,
+                   const HubCache& cache, const std::string& commit,
+                   const std::vector<HubFile>& files, HubObserver& observer);
 
 }  // namespace llmq
 

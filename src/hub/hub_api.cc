@@ -17,7 +17,7 @@ namespace {
 constexpr int kMaxPages = 1000;
 
 [[noreturn]] void Fail(const HubSession& session, const std::string& what) {
-  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", session.model().id, what),
+  throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", session.repository().id, what),
               "Check HF_ENDPOINT; if it is right, try again later");
 }
 
@@ -32,11 +32,21 @@ std::optional<std::string> NextPage(const HttpResponse& response) {
   return std::string(link.substr(begin + 1, end - begin - 1));
 }
 
-std::optional<HubFile> ParseEntry(const HubSession& session, const Json& entry) {
-  const std::string where = "file list of " + session.model().id;
+std::string ApiUrl(const HubSession& session) {
+  const HubRepository& repository = session.repository();
+  return fmt::format("{}/api/{}/{}", session.settings().endpoint,
+                     repository.kind == HubKind::kModel ? "models" : "datasets", repository.id);
+}
+
+// `prefix`: "" or "folder/".
+std::optional<HubFile> ParseEntry(const HubSession& session, const std::string& prefix,
+                                  const Json& entry) {
+  const std::string where = "file list of " + session.repository().id;
   if (GetString(entry, "type", "", where) != "file") return std::nullopt;
   HubFile file{.name = GetString(entry, "path", "", where)};
-  if (!IsPlainFileName(file.name)) return std::nullopt;  // ".gitattributes", files in folders
+  // ".gitattributes", files in other folders.
+  if (!file.name.starts_with(prefix)) return std::nullopt;
+  if (!IsPlainFileName(std::string_view(file.name).substr(prefix.size()))) return std::nullopt;
   int64_t size = GetInt(entry, "size", -1, where);
   file.git_oid = GetString(entry, "oid", "", where);
   if (const auto lfs = entry.find("lfs"); lfs != entry.end() && lfs->is_object()) {
@@ -61,12 +71,12 @@ bool IsHex(std::string_view text, size_t digits) {
 }
 
 std::string FetchCommit(HubSession& session, bool retry) {
-  const HubModelId& model = session.model();
+  const HubRepository& repository = session.repository();
   const auto [text, response] =
-      session.GetText(fmt::format("{}/api/models/{}/revision/{}", session.settings().endpoint,
-                                  model.id, PercentEncode(model.revision, /*keep_slash=*/false)),
+      session.GetText(fmt::format("{}/revision/{}", ApiUrl(session),
+                                  PercentEncode(repository.revision, /*keep_slash=*/false)),
                       retry);
-  const std::string where = "answer about " + model.id;
+  const std::string where = "answer about " + repository.id;
   const std::string commit = GetString(ParseJson(text, where), "sha", "", where);
   // It becomes the name of a directory.
   if (!IsHex(commit, 40)) {
@@ -76,17 +86,19 @@ std::string FetchCommit(HubSession& session, bool retry) {
   return commit;
 }
 
-std::vector<HubFile> FetchFileList(HubSession& session, const std::string& commit) {
-  const std::string& endpoint = session.settings().endpoint;
-  const auto origin = ParseUrl(endpoint);
-  std::string url = fmt::format("{}/api/models/{}/tree/{}", endpoint, session.model().id, commit);
+std::vector<HubFile> FetchFileList(HubSession& session, const std::string& commit,
+                                   const std::string& folder) {
+  const auto origin = ParseUrl(session.settings().endpoint);
+  std::string url = fmt::format("{}/tree/{}", ApiUrl(session), commit);
+  if (!folder.empty()) url += "/" + PercentEncode(folder, /*keep_slash=*/true);
+  const std::string prefix = folder.empty() ? "" : folder + "/";
   std::vector<HubFile> files;
   for (int page = 0; page < kMaxPages; ++page) {
     const auto [text, response] = session.GetText(url);
-    const Json list = ParseJson(text, "file list of " + session.model().id);
+    const Json list = ParseJson(text, "file list of " + session.repository().id);
     if (!list.is_array()) Fail(session, "expected a list of files, found another JSON value");
     for (const Json& entry : list) {
-      if (auto file = ParseEntry(session, entry)) files.push_back(std::move(*file));
+      if (auto file = ParseEntry(session, prefix, entry)) files.push_back(std::move(*file));
     }
     const auto next = NextPage(response);
     if (!next) return files;
@@ -100,7 +112,8 @@ std::vector<HubFile> FetchFileList(HubSession& session, const std::string& commi
 }
 
 std::string FileUrl(const HubSession& session, const std::string& commit, const std::string& name) {
-  return fmt::format("{}/{}/resolve/{}/{}", session.settings().endpoint, session.model().id, commit,
+  return fmt::format("{}/{}/resolve/{}/{}", session.settings().endpoint,
+                     UrlPath(session.repository()), commit,
                      PercentEncode(name, /*keep_slash=*/true));
 }
 

@@ -10,9 +10,8 @@
 
 namespace llmq {
 
-// A file of a commit, at the top of the repository.
 struct HubFile {
-  std::string name;
+  std::string name;  // in the repository: "file" or "folder/file"
   uint64_t size = 0;
   std::string
       git_oid;         // 40 hexadecimal digits: SHA-1 of the git blob (for LFS files, of a pointer)
@@ -24,8 +23,10 @@ bool IsHex(std::string_view text, size_t digits);
 // 40 hexadecimal digits. Throws Error as hub_errors.h says, TransportError if there is no answer.
 std::string FetchCommit(HubSession& session, bool retry);
 
-// The files at the top of the repository, without folders. Throws in the same way.
-std::vector<HubFile> FetchFileList(HubSession& session, const std::string& commit);
+// The files of this folder (empty: the top of the repository), without those in folders of it.
+// Throws in the same way.
+std::vector<HubFile> FetchFileList(HubSession& session, const std::string& commit,
+                                   const std::string& folder = "");
 
 // Where the bytes of a file are.
 std::string FileUrl(const HubSession& session, const std::string& commit, const std::string& name);

@@ -23,9 +23,10 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxRefBytes = 4096;
 
-std::string FolderName(std::string id) {
+std::string FolderName(const HubRepository& repository) {
+  std::string id = repository.id;
   if (const size_t slash = id.find('/'); slash != std::string::npos) id.replace(slash, 1, "--");
-  return "models--" + id;
+  return (repository.kind == HubKind::kModel ? "models--" : "datasets--") + id;
 }
 
 // Notes are conveniences: a cache on a read-only disk serves without them.
@@ -48,8 +49,8 @@ void TryNote(const fs::path& path, Write write) {
 
 }  // namespace
 
-HubCache::HubCache(const fs::path& root, const std::string& id)
-    : folder_(root / FolderName(id)), locks_(root / ".locks" / FolderName(id)) {}
+HubCache::HubCache(const fs::path& root, const HubRepository& repository)
+    : folder_(root / FolderName(repository)), locks_(root / ".locks" / FolderName(repository)) {}
 
 fs::path HubCache::Snapshot(const std::string& commit) const {
   return folder_ / "snapshots" / commit;
@@ -87,9 +88,10 @@ void HubCache::Link(const std::string& etag, const std::string& commit, const st
   if (failure) ThrowUnwritable(shown.parent_path(), failure);
   if (symlinks) {
     // By rename, so that an old link is replaced and never missing.
-    const fs::path fresh = Snapshot(commit) / fmt::format(".{}.{}.tmp", name, getpid());
+    const fs::path fresh =
+        shown.parent_path() / fmt::format(".{}.{}.tmp", shown.filename().string(), getpid());
     fs::remove(fresh, failure);
-    fs::create_symlink(fs::path("../../blobs") / etag, fresh, failure);
+    fs::create_symlink(Blob(etag).lexically_relative(shown.parent_path()), fresh, failure);
     if (!failure) {
       fs::rename(fresh, shown, failure);
       if (failure) ThrowUnwritable(shown, failure);

@@ -1,4 +1,5 @@
-// The cache that Python's huggingface_hub shares, of one model:
+// The cache that Python's huggingface_hub shares, of one repository; a data set's is called
+// datasets--org--name:
 //
 //   models--org--name/refs/main                  40-digit commit, no newline
 //   models--org--name/snapshots/<commit>/<file>  -> ../../blobs/<etag>
@@ -16,11 +17,13 @@
 #include <optional>
 #include <string>
 
+#include "llmq/hub.h"
+
 namespace llmq {
 
 class HubCache {
  public:
-  HubCache(const std::filesystem::path& root, const std::string& id);
+  HubCache(const std::filesystem::path& root, const HubRepository& repository);
 
   const std::filesystem::path& folder() const { return folder_; }
   std::filesystem::path Snapshot(const std::string& commit) const;

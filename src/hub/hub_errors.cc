@@ -9,21 +9,24 @@ namespace {
 struct Refusal {
   const HttpResponse& response;
   const HubSettings& settings;
-  const HubModelId& model;
+  const HubRepository& repository;
   const std::string& what;
   std::string host;
 
   std::string subject() const {
-    return what.empty() ? model.id : fmt::format("{}: {}", model.id, what);
+    return what.empty() ? repository.id : fmt::format("{}: {}", repository.id, what);
   }
-  std::string page() const { return fmt::format("{}/{}", settings.endpoint, model.id); }
+  std::string page() const { return fmt::format("{}/{}", settings.endpoint, UrlPath(repository)); }
   bool has_token() const { return !settings.token.empty(); }
 };
 
 Error RepositoryMissing(const Refusal& refusal) {
-  return {ErrorCode::kModelNotFound,
-          fmt::format("{}: no such directory here, and {} has no such repository, or a private one",
-                      refusal.model.id, refusal.host),
+  const std::string subject =
+      refusal.repository.kind == HubKind::kModel
+          ? fmt::format("{}: no such directory here, and {} has no such repository",
+                        refusal.repository.id, refusal.host)
+          : fmt::format("{}: {} has no such data set", refusal.repository.id, refusal.host);
+  return {ErrorCode::kModelNotFound, subject + ", or a private one",
           refusal.has_token()
               ? "Check the name, and that the token's account may read the repository"
               : "Check the name; for a private repository set HF_TOKEN"};
@@ -31,22 +34,22 @@ Error RepositoryMissing(const Refusal& refusal) {
 
 Error RevisionMissing(const Refusal& refusal) {
   return {ErrorCode::kModelNotFound,
-          fmt::format("{}: expected a revision '{}', found none", refusal.model.id,
-                      Shown(refusal.model.revision)),
+          fmt::format("{}: expected a revision '{}', found none", refusal.repository.id,
+                      Shown(refusal.repository.revision)),
           fmt::format("Choose a branch, tag or commit of {}/tree/main", refusal.page())};
 }
 
 Error EntryMissing(const Refusal& refusal) {
   return {ErrorCode::kModelNotFound,
           fmt::format("{}: expected this file in revision '{}', found none", refusal.subject(),
-                      Shown(refusal.model.revision)),
+                      Shown(refusal.repository.revision)),
           fmt::format("See {}/tree/main for what is there", refusal.page())};
 }
 
 Error Gated(const Refusal& refusal) {
   return {ErrorCode::kAuthenticationRequired,
           fmt::format("{}: access is restricted: its owner wants people to ask for it",
-                      refusal.model.id),
+                      refusal.repository.id),
           fmt::format("Visit {} to ask for access; {}", refusal.page(),
                       refusal.has_token() ? "the token in use has none so far"
                                           : "set HF_TOKEN to a token of that account")};
@@ -54,18 +57,19 @@ Error Gated(const Refusal& refusal) {
 
 Error TokenRefused(const Refusal& refusal) {
   return {ErrorCode::kAuthenticationRequired,
-          fmt::format("{}: {} does not accept the token", refusal.model.id, refusal.host),
+          fmt::format("{}: {} does not accept the token", refusal.repository.id, refusal.host),
           "Set HF_TOKEN to a valid token, or unset it for public models"};
 }
 
 Error Forbidden(const Refusal& refusal, std::string_view message) {
   const bool disabled = message == "Access to this resource is disabled.";
-  return {ErrorCode::kAuthenticationRequired,
-          disabled
-              ? fmt::format("{}: {} has disabled this repository", refusal.model.id, refusal.host)
-              : fmt::format("{}: {} refuses access (HTTP {}){}{}", refusal.subject(), refusal.host,
-                            refusal.response.status, message.empty() ? "" : ": ", Shown(message)),
-          fmt::format("Visit {} to ask for access; set HF_TOKEN", refusal.page())};
+  return {
+      ErrorCode::kAuthenticationRequired,
+      disabled
+          ? fmt::format("{}: {} has disabled this repository", refusal.repository.id, refusal.host)
+          : fmt::format("{}: {} refuses access (HTTP {}){}{}", refusal.subject(), refusal.host,
+                        refusal.response.status, message.empty() ? "" : ": ", Shown(message)),
+      fmt::format("Visit {} to ask for access; set HF_TOKEN", refusal.page())};
 }
 
 Error Overloaded(const Refusal& refusal) {
@@ -86,8 +90,8 @@ bool IsTemporaryStatus(int status) {
 }
 
 Error HubError(const HttpResponse& response, const Url& from, const HubSettings& settings,
-               const HubModelId& model, const std::string& what) {
-  const Refusal refusal{response, settings, model, what, from.host};
+               const HubRepository& repository, const std::string& what) {
+  const Refusal refusal{response, settings, repository, what, from.host};
   const int status = response.status;
   if (IsTemporaryStatus(status)) return Overloaded(refusal);
   const auto endpoint = ParseUrl(settings.endpoint);
@@ -113,12 +117,17 @@ Error HubError(const HttpResponse& response, const Url& from, const HubSettings&
 }
 
 Error UnreachableError(const TransportError& error, const HubSettings& settings,
-                       const HubModelId& model) {
+                       const HubRepository& repository) {
   const auto endpoint = ParseUrl(settings.endpoint);
   return {ErrorCode::kGeneral,
-          fmt::format("{}: {} gives no answer: {}", model.id,
+          fmt::format("{}: {} gives no answer: {}", repository.id,
                       endpoint ? endpoint->host : settings.endpoint, Shown(error.what())),
           "Check the network and HF_ENDPOINT; what was downloaded stays for the next run"};
+}
+
+std::string UrlPath(const HubRepository& repository) {
+  return repository.kind == HubKind::kModel ? repository.id
+                                            : fmt::format("datasets/{}", repository.id);
 }
 
 std::string Shown(std::string_view text) {

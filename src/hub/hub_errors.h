@@ -17,11 +17,14 @@ bool IsTemporaryStatus(int status);
 // `from` answered something else than what was asked for. `what` names the file, or is empty for
 // the repository itself.
 Error HubError(const HttpResponse& response, const Url& from, const HubSettings& settings,
-               const HubModelId& model, const std::string& what);
+               const HubRepository& repository, const std::string& what);
 
 // No answer at all.
 Error UnreachableError(const TransportError& error, const HubSettings& settings,
-                       const HubModelId& model);
+                       const HubRepository& repository);
+
+// What stands before "/resolve/..." in URLs: "org/name", or "datasets/org/name".
+std::string UrlPath(const HubRepository& repository);
 
 // A text from the network, fit for a message: no control characters, not long.
 std::string Shown(std::string_view text);

@@ -41,8 +41,8 @@ bool IsHubRevision(std::string_view revision) {
          revision.find('\\') == revision.npos && revision != ".";
 }
 
-std::optional<HubModelId> ParseHubModelId(std::string_view text) {
-  HubModelId model;
+std::optional<HubRepository> ParseHubModelId(std::string_view text) {
+  HubRepository model;
   if (const size_t at = text.find('@'); at != text.npos) {
     model.revision = text.substr(at + 1);
     if (!IsHubRevision(model.revision)) return std::nullopt;

@@ -96,10 +96,10 @@ Url RedirectTarget(const Url& from, const HttpResponse& response) {
   return *target;
 }
 
-HubSession::HubSession(const HubSettings& settings, const HubModelId& model, SessionHooks hooks,
-                       std::unique_ptr<HttpTransport> transport)
+HubSession::HubSession(const HubSettings& settings, const HubRepository& repository,
+                       SessionHooks hooks, std::unique_ptr<HttpTransport> transport)
     : settings_(settings),
-      model_(model),
+      repository_(repository),
       hooks_(std::move(hooks)),
       endpoint_(MustParse(settings.endpoint)),
       transport_(transport ? std::move(transport) : MakeCurlTransport(hooks_.cancelled)) {}
@@ -130,8 +130,8 @@ HubSession::Answer HubSession::Get(const std::string& url,
     at = RedirectTarget(at, response);
   }
   throw Error(ErrorCode::kGeneral,
-              fmt::format("{}: expected at most {} redirects, found more (now at {})", model_.id,
-                          kMaxRedirects, at.host),
+              fmt::format("{}: expected at most {} redirects, found more (now at {})",
+                          repository_.id, kMaxRedirects, at.host),
               "Check HF_ENDPOINT and the proxy settings");
 }
 
@@ -152,8 +152,8 @@ HubSession::Answer HubSession::Head(const std::string& url) {
     at = target;
   }
   throw Error(ErrorCode::kGeneral,
-              fmt::format("{}: expected at most {} redirects, found more (now at {})", model_.id,
-                          kMaxRedirects, at.host),
+              fmt::format("{}: expected at most {} redirects, found more (now at {})",
+                          repository_.id, kMaxRedirects, at.host),
               "Check HF_ENDPOINT and the proxy settings");
 }
 
@@ -167,7 +167,7 @@ std::pair<std::string, HttpResponse> HubSession::GetText(const std::string& url,
       const int status = answer.response.status;
       if (!IsTemporaryStatus(status) ||
           !retries.WaitForAnother(&answer.response, fmt::format("HTTP {}", status))) {
-        throw HubError(answer.response, answer.url, settings_, model_, "");
+        throw HubError(answer.response, answer.url, settings_, repository_, "");
       }
     } catch (const TransportError& error) {
       if (!error.temporary() || !retries.WaitForAnother(nullptr, error.what())) throw;
@@ -184,7 +184,7 @@ HttpResponse HubSession::HeadFile(const std::string& url, const std::string& wha
       if (status == 200 || IsRedirect(status)) return std::move(answer.response);
       if (!IsTemporaryStatus(status) ||
           !retries.WaitForAnother(&answer.response, fmt::format("HTTP {}", status))) {
-        throw HubError(answer.response, answer.url, settings_, model_, what);
+        throw HubError(answer.response, answer.url, settings_, repository_, what);
       }
     } catch (const TransportError& error) {
       if (!error.temporary() || !retries.WaitForAnother(nullptr, error.what())) throw;
@@ -201,7 +201,8 @@ void HubSession::Wait(double seconds, const std::string& reason) const {
   constexpr double kWorthSaying = 2.0;
   using Clock = std::chrono::steady_clock;
   if (seconds >= kWorthSaying) {
-    hooks_.info(fmt::format("{}: {}; trying again in {:.0f} s", model_.id, Shown(reason), seconds));
+    hooks_.info(
+        fmt::format("{}: {}; trying again in {:.0f} s", repository_.id, Shown(reason), seconds));
   }
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   while (Clock::now() < end) {

@@ -36,8 +36,8 @@ class HubSession {
     Url url;  // that gave it
   };
 
-  // The settings and the model must outlive the session.
-  HubSession(const HubSettings& settings, const HubModelId& model, SessionHooks hooks,
+  // The settings and the repository must outlive the session.
+  HubSession(const HubSettings& settings, const HubRepository& repository, SessionHooks hooks,
              std::unique_ptr<HttpTransport> transport = nullptr);  // nullptr: libcurl
 
   // One try, through at most 10 redirects. The sink gets the body if the status is 200 or 206.
@@ -56,7 +56,7 @@ class HubSession {
   Retries NewRetries(bool retry = true);
 
   const HubSettings& settings() const { return settings_; }
-  const HubModelId& model() const { return model_; }
+  const HubRepository& repository() const { return repository_; }
   const SessionHooks& hooks() const { return hooks_; }
 
  private:
@@ -65,7 +65,7 @@ class HubSession {
   void Wait(double seconds, const std::string& reason) const;
 
   const HubSettings& settings_;
-  const HubModelId& model_;
+  const HubRepository& repository_;
   SessionHooks hooks_;
   Url endpoint_;
   std::unique_ptr<HttpTransport> transport_;

@@ -4,21 +4,29 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "llmq/error.h"
+#include "parquet/parquet_reader.h"
+#include "runtime/python_text.h"
 
 namespace llmq {
 namespace {
 
 constexpr std::string_view kSpaces = " \t\n\r\v\f";
 
+// What the functions below ask for in a row.
+const std::vector<std::string> kColumns = {"activity_label", "ctx_a", "ctx_b",    "context",
+                                           "endings",        "label", "question", "choices",
+                                           "answerKey",      "query", "gold"};
+
 [[noreturn]] void Fail(const std::string& where, const std::string& expected,
                        const std::string& found) {
   throw Error(ErrorCode::kInvalidArguments,
               fmt::format("{}: expected {}, found {}", where, expected, found),
-              "Use the benchmark's own JSONL file.");
+              "Use the benchmark's own JSONL or Parquet file");
 }
 
 const Json& Member(const Json& object, const char* key, const std::string& where) {
@@ -69,9 +77,7 @@ void ReplaceAll(std::string& text, std::string_view from, std::string_view to) {
 
 // The harness's cleaning of WikiHow's marks: "[title]" ends a sentence, other bracketed words go.
 std::string CleanHellaSwag(std::string text) {
-  const size_t first = text.find_first_not_of(kSpaces);
-  if (first == std::string::npos) return "";
-  text = text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
+  text = Strip(text);
   ReplaceAll(text, " [title]", ". ");
   for (size_t open = text.find('['); open != std::string::npos; open = text.find('[', open)) {
     const size_t close = text.find(']', open);
@@ -83,17 +89,6 @@ std::string CleanHellaSwag(std::string text) {
     }
   }
   ReplaceAll(text, "  ", " ");
-  return text;
-}
-
-// First letter upper case, all others lower: ASCII letters only, which is what the data's ctx_b
-// begins with.
-std::string Capitalize(std::string text) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    char& c = text[i];
-    if (i == 0 && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-    if (i > 0 && c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
   return text;
 }
 
@@ -111,6 +106,23 @@ ChoiceItem ParseHellaSwag(const Json& line, const std::string& where) {
   return item;
 }
 
+// As the data set's authors publish it: question {stem, choices [{text, label}]}; or as the Hub has
+// it: question, choices {text [], label []}.
+std::pair<std::vector<std::string>, std::vector<std::string>> ArcChoices(const Json& line,
+                                                                         const Json& question,
+                                                                         const std::string& where) {
+  if (question.is_string()) {
+    const Json& choices = Member(line, "choices", where);
+    return {Texts(choices, "text", where), Texts(choices, "label", where)};
+  }
+  std::pair<std::vector<std::string>, std::vector<std::string>> choices;
+  for (const Json& choice : Array(question, "choices", where)) {
+    choices.first.push_back(Text(choice, "text", where));
+    choices.second.push_back(Text(choice, "label", where));
+  }
+  return choices;
+}
+
 ChoiceItem ParseArc(const Json& line, const std::string& where) {
   ChoiceItem item;
   if (line.is_object() && line.contains("query")) {
@@ -120,19 +132,23 @@ ChoiceItem ParseArc(const Json& line, const std::string& where) {
     return item;
   }
   const Json& question = Member(line, "question", where);
-  item.context = "Question: " + Text(question, "stem", where) + "\nAnswer:";
+  const std::string stem =
+      question.is_string() ? question.get<std::string>() : Text(question, "stem", where);
+  item.context = "Question: " + stem + "\nAnswer:";
   const std::string key = Text(line, "answerKey", where);
-  item.gold = -1;
-  for (const Json& choice : Array(question, "choices", where)) {
-    if (Text(choice, "label", where) == key) item.gold = static_cast<int32_t>(item.choices.size());
-    item.choices.push_back(Text(choice, "text", where));
+  auto [texts, labels] = ArcChoices(line, question, where);
+  item.gold = static_cast<int32_t>(std::ranges::find(labels, key) - labels.begin());
+  if (texts.size() != labels.size()) Fail(where, "a label for each choice", "another number");
+  if (item.gold == static_cast<int32_t>(labels.size())) {
+    Fail(where, "an answerKey among the labels", key);
   }
-  if (item.gold < 0) Fail(where, "an answerKey among the labels", key);
+  item.choices = std::move(texts);
   return item;
 }
 
-template <typename Parse>
-std::vector<ChoiceItem> ReadItems(const std::filesystem::path& path, const Parse& parse) {
+using Parse = ChoiceItem (*)(const Json& line, const std::string& where);
+
+std::vector<ChoiceItem> ReadLines(const std::filesystem::path& path, Parse parse) {
   const std::string text = ReadTextFile(path);
   std::vector<ChoiceItem> items;
   int64_t number = 0;
@@ -143,15 +159,34 @@ std::vector<ChoiceItem> ReadItems(const std::filesystem::path& path, const Parse
     ++number;
     if (line.find_first_not_of(kSpaces) == std::string_view::npos) continue;
     const std::string where = fmt::format("{}: line {}", path.string(), number);
-    try {
-      items.push_back(parse(ParseJson(line, where), where));
-    } catch (const Error& error) {
-      throw Error(ErrorCode::kInvalidArguments, error.message(), error.suggestion());
-    }
+    items.push_back(parse(ParseJson(line, where), where));
     items.back().where = where;
   }
-  if (items.empty()) Fail(path.string(), "at least one item", "none");
   return items;
+}
+
+std::vector<ChoiceItem> ReadParquet(const std::filesystem::path& path, Parse parse) {
+  const MappedFile file(path);
+  const ParquetReader reader(file.bytes(), path.string());
+  std::vector<ChoiceItem> items;
+  reader.ForEachRow(kColumns, [&](int64_t number, const Json& row) {
+    const std::string where = fmt::format("{}: row {}", path.string(), number);
+    items.push_back(parse(row, where));
+    items.back().where = where;
+  });
+  return items;
+}
+
+std::vector<ChoiceItem> ReadItems(const std::filesystem::path& path, Parse parse) {
+  try {
+    std::vector<ChoiceItem> items =
+        path.extension() == ".parquet" ? ReadParquet(path, parse) : ReadLines(path, parse);
+    if (items.empty()) Fail(path.string(), "at least one item", "none");
+    return items;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kGeneral) throw;
+    throw Error(ErrorCode::kInvalidArguments, error.message(), error.suggestion());
+  }
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 // the context.
 //
 // Before: runtime/benchmark_items has worded the items. After: accuracies for reports. Tokenisation
-// as there: no special tokens; context and context + choice are encoded, and what the second has
-// more is the choice.
+// as there: no special tokens, but for Gemma, which is lost without the begin token; context and
+// context + choice are encoded, and what the second has more is the choice.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,10 +12,22 @@
 #include "llmq/error.h"
 #include "llmq/evaluate.h"
 #include "runtime/benchmark_items.h"
+#include "runtime/python_text.h"
 #include "runtime/token_loss.h"
 
 namespace llmq {
 namespace {
+
+using Files = std::vector<std::filesystem::path>;
+
+template <typename Read>
+std::vector<ChoiceItem> ReadAll(const Files& data, const Read& read) {
+  std::vector<ChoiceItem> items;
+  for (const std::filesystem::path& file : data) {
+    for (ChoiceItem& item : read(file)) items.push_back(std::move(item));
+  }
+  return items;
+}
 
 // Tokens of context and continuation, and where the continuation begins.
 struct EncodedPair {
@@ -23,15 +35,17 @@ struct EncodedPair {
   int64_t continuation = 0;
 };
 
-EncodedPair EncodePair(const Tokenizer& tokenizer, std::string context, std::string continuation,
+EncodedPair EncodePair(const Model& model, std::string context, std::string continuation,
                        const std::string& where) {
+  const Tokenizer& tokenizer = model.tokenizer();
+  const bool add_special = model.config().architecture.starts_with("Gemma");
   // Spaces at the context's end belong to the first word of the continuation.
-  const size_t spaces = context.size() - (context.find_last_not_of(" \t\n\r\v\f") + 1);
-  continuation.insert(0, context, context.size() - spaces, spaces);
-  context.resize(context.size() - spaces);
+  const size_t length = LengthWithoutSpacesBehind(context);
+  continuation.insert(0, context, length);
+  context.resize(length);
   EncodedPair pair;
-  pair.tokens = tokenizer.Encode(context + continuation, /*add_special=*/false);
-  pair.continuation = static_cast<int64_t>(tokenizer.Encode(context, /*add_special=*/false).size());
+  pair.tokens = tokenizer.Encode(context + continuation, add_special);
+  pair.continuation = static_cast<int64_t>(tokenizer.Encode(context, add_special).size());
   if (pair.continuation == 0 && tokenizer.bos_id()) {  // something must come before the first token
     pair.tokens.insert(pair.tokens.begin(), *tokenizer.bos_id());
     pair.continuation = 1;
@@ -107,12 +121,12 @@ BenchmarkResult RunChoices(const Model& model, std::string name, std::vector<Cho
     std::vector<double> sums;
     std::vector<double> normed;
     for (const std::string& choice : item.choices) {
-      sums.push_back(
-          scorer.Score(EncodePair(model.tokenizer(), item.context, " " + choice, item.where)));
+      sums.push_back(scorer.Score(EncodePair(model, item.context, " " + choice, item.where)));
       normed.push_back(sums.back() / Characters(choice));
     }
     result.chosen.push_back(IndexOfLargest(sums));
     result.chosen_norm.push_back(IndexOfLargest(normed));
+    result.log_likelihoods.push_back(std::move(sums));
     right += result.chosen.back() == item.gold;
     right_norm += result.chosen_norm.back() == item.gold;
   }
@@ -122,9 +136,15 @@ BenchmarkResult RunChoices(const Model& model, std::string name, std::vector<Cho
   return result;
 }
 
-BenchmarkResult RunWikitext(const Model& model, const std::filesystem::path& data,
-                            int64_t max_items, const EvaluationProgress& progress) {
-  const std::vector<int32_t> tokens = TokenizeJoined(LoadTextDataset(data), model.tokenizer());
+// The papers join all rows of the data set, of which every other is empty.
+BenchmarkResult RunWikitext(const Model& model, const Files& data, int64_t max_items,
+                            const EvaluationProgress& progress) {
+  std::vector<std::string> rows;
+  for (const std::filesystem::path& file : data) {
+    for (std::string& row : LoadTextRows(file)) rows.push_back(std::move(row));
+  }
+  const TextDataset text{"wikitext", {fmt::format("{}", fmt::join(rows, "\n\n"))}};
+  const std::vector<int32_t> tokens = TokenizeJoined(text, model.tokenizer());
   const PerplexityResult perplexity =
       MeasurePerplexity(model, tokens, DefaultWindow(model.config()), max_items, progress);
   return {.name = "wikitext",
@@ -135,14 +155,14 @@ BenchmarkResult RunWikitext(const Model& model, const std::filesystem::path& dat
 
 }  // namespace
 
-BenchmarkResult RunBenchmark(const Model& model, Benchmark benchmark,
-                             const std::filesystem::path& data, int64_t max_items,
-                             const EvaluationProgress& progress) {
+BenchmarkResult RunBenchmark(const Model& model, Benchmark benchmark, const Files& data,
+                             int64_t max_items, const EvaluationProgress& progress) {
   switch (benchmark) {
     case Benchmark::kWikitext: return RunWikitext(model, data, max_items, progress);
     case Benchmark::kHellaSwag:
-      return RunChoices(model, "hellaswag", ReadHellaSwag(data), max_items, progress);
-    case Benchmark::kArc: return RunChoices(model, "arc", ReadArc(data), max_items, progress);
+      return RunChoices(model, "hellaswag", ReadAll(data, ReadHellaSwag), max_items, progress);
+    case Benchmark::kArc:
+      return RunChoices(model, "arc", ReadAll(data, ReadArc), max_items, progress);
   }
   throw Error(ErrorCode::kInvalidArguments,
               "benchmark: expected wikitext, hellaswag or arc, found another");

@@ -1,8 +1,17 @@
 #include "text/prefix_matcher.h"
 
+#include <fmt/format.h>
+
+#include "llmq/error.h"
+
 namespace llmq {
 
-void PrefixMatcher::Add(std::string_view text, int32_t id) {
+void PrefixMatcher::Add(std::string_view text, int32_t id, const std::string& where) {
+  if (text.size() > kMaxBytes) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("vocabulary: token {}: expected a text of at most {} bytes, found {}",
+                            id, kMaxBytes, text.size()));
+  }
   first_bytes_.set(static_cast<unsigned char>(text[0]));
   uint64_t node = 0;
   for (const char c : text) {

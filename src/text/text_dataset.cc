@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "llmq/error.h"
+#include "parquet/parquet_reader.h"
 #include "text/builtin_text.h"
 #include "text/utf8.h"
 
@@ -27,21 +28,30 @@ constexpr size_t kHeldOutShare = 16;  // one document in so many
   throw Error(ErrorCode::kInvalidArguments, where + ": " + what, suggestion);
 }
 
+using Rows = std::vector<std::string>;
+
 void AddDocument(std::string_view text, TextDataset& dataset) {
   if (!text.empty()) dataset.documents.push_back(ReplaceInvalidUtf8(text));
 }
 
-// The base library reports damage as a general error; here the file is an argument of the user.
-SortedJson ParseUserJson(std::string_view text, const std::string& where) {
+// The readers below report damage as a general error; here the file is an argument of the user.
+template <typename Work>
+auto AsUserError(Work work) {
   try {
-    return ParseSortedJson(text, where);
+    return work();
   } catch (const Error& error) {
+    if (error.code() != ErrorCode::kGeneral) throw;
     throw Error(ErrorCode::kInvalidArguments, error.message(), error.suggestion());
   }
 }
 
+SortedJson ParseUserJson(std::string_view text, const std::string& where) {
+  return AsUserError([&] { return ParseSortedJson(text, where); });
+}
+
 // JSON must be UTF-8 to be parsed at all, so damage is repaired before.
-void AddJsonLines(std::string_view text, const std::string& where, TextDataset& dataset) {
+Rows ReadJsonLines(std::string_view text, const std::string& where) {
+  Rows rows;
   size_t line_number = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
@@ -56,8 +66,9 @@ void AddJsonLines(std::string_view text, const std::string& where, TextDataset& 
       Fail(inside,
            "expected an object with a \"text\" string, found " + DumpJson(json).substr(0, 60));
     }
-    AddDocument(it->get_ref<const std::string&>(), dataset);
+    rows.push_back(it->get<std::string>());
   }
+  return rows;
 }
 
 const SortedJson& FindArray(const SortedJson& json, const std::string& where) {
@@ -72,7 +83,8 @@ const SortedJson& FindArray(const SortedJson& json, const std::string& where) {
                   DumpJson(json).substr(0, 60));
 }
 
-void AddJson(std::string_view text, const std::string& where, TextDataset& dataset) {
+Rows ReadJson(std::string_view text, const std::string& where) {
+  Rows rows;
   const SortedJson json = ParseUserJson(ReplaceInvalidUtf8(text), where);
   size_t index = 0;
   for (const SortedJson& entry : FindArray(json, where)) {
@@ -83,9 +95,28 @@ void AddJson(std::string_view text, const std::string& where, TextDataset& datas
            "expected a string or an object with a \"text\" string, found " +
                DumpJson(entry).substr(0, 60));
     }
-    AddDocument(document->get_ref<const std::string&>(), dataset);
+    rows.push_back(document->get<std::string>());
     ++index;
   }
+  return rows;
+}
+
+Rows ReadParquet(std::span<const std::byte> file, const std::string& where) {
+  const ParquetReader reader(file, where);
+  const std::vector<std::string>& columns = reader.columns();
+  if (std::ranges::count(columns, "text") == 0) {
+    Fail(where, fmt::format("expected a column 'text', found {}", fmt::join(columns, ", ")));
+  }
+  Rows rows;
+  reader.ForEachRow({"text"}, [&](int64_t number, const Json& row) {
+    const Json& text = row["text"];
+    if (!text.is_string()) {
+      Fail(fmt::format("{}: row {}", where, number),
+           fmt::format("expected a string in column 'text', found {}", text.type_name()));
+    }
+    rows.push_back(ReplaceInvalidUtf8(text.get_ref<const std::string&>()));
+  });
+  return rows;
 }
 
 TextDataset ParseBuiltIn(std::string_view file) {
@@ -114,28 +145,27 @@ size_t HeldOutBegin(std::string_view text) {
 
 }  // namespace
 
-TextDataset LoadTextDataset(const std::filesystem::path& path) {
+std::vector<std::string> LoadTextRows(const std::filesystem::path& path) {
   const std::string where = path.string();
   const std::string extension = path.extension().string();
-  if (extension == ".parquet") {
-    Fail(where, "expected .txt, .jsonl or .json, found Parquet",
-         "Convert it: one JSON object with a \"text\" string per line, in a file ending in .jsonl");
-  }
-  if (extension != ".txt" && extension != ".jsonl" && extension != ".json") {
-    Fail(where, fmt::format("expected .txt, .jsonl or .json, found \"{}\"", extension));
+  if (extension != ".txt" && extension != ".jsonl" && extension != ".json" &&
+      extension != ".parquet") {
+    Fail(where, fmt::format("expected .txt, .jsonl, .json or .parquet, found \"{}\"", extension));
   }
   const MappedFile file(path);
+  if (extension == ".parquet") {
+    return AsUserError([&] { return ReadParquet(file.bytes(), where); });
+  }
   std::string_view text = AsText(file.bytes());
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  TextDataset dataset{path.filename().string(), {}};
-  if (extension == ".txt") {
-    AddDocument(text, dataset);
-  } else if (extension == ".jsonl") {
-    AddJsonLines(text, where, dataset);
-  } else {
-    AddJson(text, where, dataset);
-  }
-  if (dataset.documents.empty()) Fail(where, "expected text, found none");
+  if (extension == ".txt") return {ReplaceInvalidUtf8(text)};
+  return extension == ".jsonl" ? ReadJsonLines(text, where) : ReadJson(text, where);
+}
+
+TextDataset LoadTextDataset(const std::filesystem::path& path) {
+  TextDataset dataset{path.filename().string(), LoadTextRows(path)};
+  std::erase(dataset.documents, "");
+  if (dataset.documents.empty()) Fail(path.string(), "expected text, found none");
   return dataset;
 }
 

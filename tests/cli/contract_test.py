@@ -385,7 +385,6 @@ class BadArguments(ContractTest):
     def test_validate_and_run_options(self):
         validate = ["littlebit", "validate", "a", "b"]
         self.assert_fails([*validate, "--benchmark", "mmlu"], 2, "--benchmark")
-        self.assert_fails([*validate, "--benchmark", "arc"], 2, "--benchmark-data")
         self.assert_fails([*validate, "--benchmark-data", "x"], 2, "--benchmark")
         self.assert_fails([*validate, "--calibration-samples", "1"], 2, "64 to 1024")
         model = settings.models / "stories260k/hf-f32"

@@ -17,7 +17,7 @@ const std::string kCommit(40, 'c');
 class HubCacheTest : public ::testing::Test {
  protected:
   const testing::TemporaryDirectory directory_;
-  const HubCache cache_{directory_.path(), "org/name"};
+  const HubCache cache_{directory_.path(), HubRepository{.id = "org/name"}};
 };
 
 TEST_F(HubCacheTest, Places) {
@@ -57,7 +57,8 @@ TEST_F(HubCacheTest, LinksAreRelativeAndReplaceOldOnes) {
 
 TEST_F(HubCacheTest, NotesOnAReadOnlyPlaceAreLeftOut) {
   WriteFileAtomically(directory_ / "file", "");
-  const HubCache blocked(directory_ / "file", "org/name");  // root may write anywhere else
+  const HubCache blocked(directory_ / "file",
+                         HubRepository{.id = "org/name"});  // root may write anywhere else
   blocked.NoteCommit("main", kCommit);
   blocked.NoteAbsent(kCommit, "vocab.json");
   EXPECT_EQ(blocked.Commit("main"), std::nullopt);

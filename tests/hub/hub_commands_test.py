@@ -81,6 +81,24 @@ class Commands(HubTest):
                               "--calibration-samples", "64")
         self.assertEqual((result["original"], result["verdict"]), ("test/stories260k", "GOOD"))
 
+    def test_benchmarks_come_from_the_hub(self):
+        """The same items as the local files give; each data set in the cache after the first time."""
+        model = settings.models / "stories260k/hf-f32"
+        parquet = settings.golden.parent / "parquet"
+        def measure(benchmark, *options, **changes):
+            return self.json_of("littlebit", "validate", model, model, "--calibration-samples", "64", "--benchmark", benchmark,
+                                *options, **changes)["benchmark"]
+        for benchmark, file in {"hellaswag": "hellaswag", "arc-easy": "arc_easy", "arc-challenge": "arc_challenge",
+                                "wikitext": "wikitext"}.items():
+            fetched = measure(benchmark)
+            self.assertEqual(fetched["name"], benchmark)
+            self.assertEqual(measure(benchmark, "--benchmark-data", parquet / f"hub_{file}.parquet"), fetched)
+        self.assertEqual(measure("arc")["original"]["items"], 6)  # both sets
+        self.assertEqual(measure("arc", "--benchmark-items", "5", HF_HUB_OFFLINE="1")["original"]["items"], 5)
+        shutil.rmtree(self.cache)
+        error = self.json_of("littlebit", "validate", model, model, "--benchmark", "arc", HF_HUB_OFFLINE="1", code=3)
+        self.assertIn("allenai/ai2_arc", error["message"])
+
     def test_a_directory_wins(self):
         shutil.copytree(settings.models / "stories260k/hf-f32", self.work / "test/stories-19m")
         self.assertEqual(self.json_of("info", "test/stories-19m")["num_layers"], 5)

@@ -30,6 +30,14 @@ FAULTS = {
     "bad-json", "huge", "paged", "paged-elsewhere", "renamed", "other-commit", "weak-etag",
 }
 SMALL_MODEL = "stories260k/hf-f32"
+# The benchmarks' data sets: files of tests/golden/parquet.
+DATASETS = {
+    "datasets/Salesforce/wikitext": {"wikitext-2-raw-v1/test-00000-of-00001.parquet": "hub_wikitext.parquet"},
+    "datasets/Rowan/hellaswag": {"data/validation-00000-of-00001.parquet": "hub_hellaswag.parquet"},
+    "datasets/allenai/ai2_arc": {"ARC-Easy/test-00000-of-00001.parquet": "hub_arc_easy.parquet",
+                                 "ARC-Challenge/test-00000-of-00001.parquet": "hub_arc_challenge.parquet"},
+}
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/parquet"
 
 
 def git_oid(data):
@@ -41,7 +49,7 @@ def commit_of(name):
 
 
 def repositories(models):
-    """{"test/name": {file: bytes}}"""
+    """{"test/name": {file: bytes}, "datasets/org/name": {...}}"""
     def read(directory):
         return {path.name: path.read_bytes() for path in sorted((models / directory).iterdir())}
     small = read(SMALL_MODEL)
@@ -62,6 +70,9 @@ def repositories(models):
         files[".gitattributes"] = b"*.safetensors filter=lfs\n"
         files["onnx/model.onnx"] = b"not wanted"
         files["flax_model.msgpack"] = b"not wanted either"
+    for name, files in DATASETS.items():
+        result[name] = {path: (GOLDEN / file).read_bytes() for path, file in files.items()}
+        result[name]["data/train-00000-of-00001.parquet"] = result[name]["README.md"] = b"not wanted"
     return result
 
 
@@ -87,7 +98,7 @@ class State:
 
 
 def in_lfs(name):
-    return name.endswith((".safetensors", ".bin")) or name == "tokenizer.model"
+    return name.endswith((".safetensors", ".bin", ".parquet")) or name == "tokenizer.model"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -140,6 +151,10 @@ class Hub(Handler):
         parts = [urllib.parse.unquote(part) for part in path.strip("/").split("/")]
         if parts[:2] == ["api", "models"] and len(parts) >= 6:
             self.serve_api("/".join(parts[2:4]), parts[4], parts[5])
+        elif parts[:2] == ["api", "datasets"] and len(parts) >= 6:
+            self.serve_api("/".join(parts[1:4]), parts[4], parts[5], "/".join(parts[6:]))
+        elif parts[:1] == ["datasets"] and len(parts) >= 6 and parts[3] == "resolve":
+            self.serve_resolve("/".join(parts[:3]), parts[4], "/".join(parts[5:]))
         elif parts[:1] == ["api"] and parts[1:2] == ["resolve-cache"] and len(parts) == 6:
             self.serve_small("/".join(parts[2:4]), parts[4], parts[5])
         elif len(parts) >= 5 and parts[2] == "resolve":
@@ -183,7 +198,7 @@ class Hub(Handler):
             return False
         return True
 
-    def serve_api(self, repository, kind, revision):
+    def serve_api(self, repository, kind, revision, folder=""):
         if not self.admitted(repository) or self.late(repository, "api", kind):
             return
         fault = repository.removeprefix("test/")
@@ -199,13 +214,13 @@ class Hub(Handler):
             names = sorted(self.state.repositories[repository])
             body = {"id": repository, "sha": sha, "siblings": [{"rfilename": name} for name in names]}
             return self.answer(200, b"{" if fault == "bad-json" else json.dumps(body).encode())
-        self.serve_tree(repository, fault)
+        self.serve_tree(repository, fault, folder)
 
-    def serve_tree(self, repository, fault):
+    def serve_tree(self, repository, fault, folder):
         entries = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": "onnx"},
                    {"type": "file", "oid": "0" * 40, "size": 5, "path": "../escape"}]
         for name, data in sorted(self.state.repositories[repository].items()):
-            if "/" in name:
+            if name.rpartition("/")[0] != folder:
                 continue
             entry = {"type": "file", "path": name, "size": len(data), "oid": git_oid(data)}
             if in_lfs(name):
@@ -216,6 +231,8 @@ class Hub(Handler):
             if fault == "huge" and name == "config.json":
                 entry["size"] = 1 << 60
             entries.append(entry)
+        if folder and len(entries) == 2:
+            return self.refuse(404, "EntryNotFound", "Entry not found")
         headers = {}
         if fault.startswith("paged"):
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
@@ -268,8 +285,9 @@ class Hub(Handler):
 
 class Store(Handler):
     def serve(self, path):
-        _, organisation, name, file = path.split("/", 3)
-        repository = f"{organisation}/{name}"
+        kind = "datasets/" if path.startswith("/datasets/") else ""
+        _, organisation, name, file = path.removeprefix("/datasets").split("/", 3)
+        repository = f"{kind}{organisation}/{name}"
         data = self.state.repositories[repository][file]
         fault = name
         if fault == "store-403":

@@ -77,7 +77,7 @@ class HubSessionTest : public ::testing::Test {
   }
 
   HubSettings settings_;
-  HubModelId model_ = {.id = "org/name"};
+  HubRepository model_ = {.id = "org/name"};
   Script script_;
 };
 

@@ -28,11 +28,17 @@ Rules ReadRules() {
   return rules;
 }
 
+// Libraries whose headers are in no folder.
+const std::map<std::string, std::string>& SingleHeaders() {
+  static const std::map<std::string, std::string> kSingleHeaders = {
+      {"pcre2.h", "pcre2"},   {"snappy.h", "snappy"}, {"utf8proc.h", "utf8proc"},
+      {"xxhash.h", "xxhash"}, {"zlib.h", "zlib"},     {"zstd.h", "zstd"}};
+  return kSingleHeaders;
+}
+
 // Libraries are named by the first part of the path or, for headers without a folder, by the file.
 std::string LibraryOf(const std::string& include) {
-  static const std::map<std::string, std::string> kSingleHeaders = {
-      {"pcre2.h", "pcre2"}, {"utf8proc.h", "utf8proc"}, {"xxhash.h", "xxhash"}};
-  if (const auto single = kSingleHeaders.find(include); single != kSingleHeaders.end()) {
+  if (const auto single = SingleHeaders().find(include); single != SingleHeaders().end()) {
     return single->second;
   }
   static const std::set<std::string> kTorchFolders = {"ATen", "c10", "torch"};
@@ -42,8 +48,7 @@ std::string LibraryOf(const std::string& include) {
 
 bool IsStandardOrPosix(const std::string& include) {
   static const std::set<std::string> kPosixFolders = {"sys", "linux"};
-  static const std::set<std::string> kSingleHeaders = {"pcre2.h", "utf8proc.h", "xxhash.h"};
-  if (include.find('/') == std::string::npos) return !kSingleHeaders.contains(include);
+  if (include.find('/') == std::string::npos) return !SingleHeaders().contains(include);
   return kPosixFolders.contains(include.substr(0, include.find('/')));
 }
 

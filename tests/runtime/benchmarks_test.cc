@@ -11,6 +11,7 @@
 #include "llmq/error.h"
 #include "llmq/evaluate.h"
 #include "runtime/benchmark_items.h"
+#include "runtime/python_text.h"
 #include "tests/support/temporary_directory.h"
 
 namespace llmq {
@@ -32,12 +33,55 @@ void ExpectGolden(const BenchmarkResult& result, const char* name) {
 
 TEST(Benchmarks, ChooseAsTransformersDoes) {
   const auto model = Model::Open(kModels / "stories-19m", 0);
-  ExpectGolden(RunBenchmark(*model, Benchmark::kHellaSwag, kGolden / "hellaswag.jsonl", 0, nullptr),
-               "hellaswag");
-  ExpectGolden(RunBenchmark(*model, Benchmark::kArc, kGolden / "arc.jsonl", 0, nullptr), "arc");
-  const auto some = RunBenchmark(*model, Benchmark::kArc, kGolden / "arc.jsonl", 2, nullptr);
+  ExpectGolden(
+      RunBenchmark(*model, Benchmark::kHellaSwag, {kGolden / "hellaswag.jsonl"}, 0, nullptr),
+      "hellaswag");
+  ExpectGolden(RunBenchmark(*model, Benchmark::kArc, {kGolden / "arc.jsonl"}, 0, nullptr), "arc");
+  const auto some = RunBenchmark(*model, Benchmark::kArc, {kGolden / "arc.jsonl"}, 2, nullptr);
   EXPECT_EQ(some.items, 2);
   EXPECT_EQ(some.chosen.size(), 2u);
+}
+
+// As the Hub has the same items: other columns, Parquet.
+TEST(BenchmarkItems, ParquetHasTheItemsOfTheLines) {
+  const std::filesystem::path parquet = kGolden.parent_path() / "parquet";
+  const auto expect_same = [](const ChoiceItem& item, const ChoiceItem& line, size_t row) {
+    EXPECT_EQ(item.context, line.context);
+    EXPECT_EQ(item.choices, line.choices);
+    EXPECT_EQ(item.gold, line.gold);
+    EXPECT_NE(item.where.find("row " + std::to_string(row)), std::string::npos) << item.where;
+  };
+  const auto hellaswag = ReadHellaSwag(parquet / "hub_hellaswag.parquet");
+  const auto hellaswag_lines = ReadHellaSwag(kGolden / "hellaswag.jsonl");
+  ASSERT_EQ(hellaswag.size(), hellaswag_lines.size());
+  for (size_t i = 0; i < hellaswag.size(); ++i) expect_same(hellaswag[i], hellaswag_lines[i], i);
+
+  const auto easy = ReadArc(parquet / "hub_arc_easy.parquet");
+  const auto challenge = ReadArc(parquet / "hub_arc_challenge.parquet");
+  const auto arc_lines = ReadArc(kGolden / "arc.jsonl");
+  ASSERT_EQ(easy.size() + challenge.size(), arc_lines.size());
+  for (size_t i = 0; i < arc_lines.size(); ++i) {
+    const bool is_easy = i < easy.size();
+    const size_t row = is_easy ? i : i - easy.size();
+    expect_same(is_easy ? easy[row] : challenge[row], arc_lines[i], row);
+  }
+  EXPECT_THROW(ReadArc(parquet / "hub_hellaswag.parquet"), Error);
+  EXPECT_THROW(ReadHellaSwag(parquet / "hub_wikitext.parquet"), Error);
+}
+
+// The papers' text is "\n\n".join(rows), whatever holds the rows.
+TEST(Benchmarks, WikitextJoinsAllRowsEmptyOnesToo) {
+  const testing::TemporaryDirectory directory;
+  std::ofstream(directory / "joined.txt")
+      << "\n\n = A day = \n\n\n\n\n"
+         " Once upon a time there was a little girl . She had a dog @-@ and a ball . "
+         "\n\n\n\n\n\n\n = = The end = = \n";
+  const auto model = Model::Open(kModels / "stories260k" / "hf-f32", 1);
+  const auto measure = [&](const std::filesystem::path& data) {
+    return RunBenchmark(*model, Benchmark::kWikitext, {data}, 0, nullptr).value;
+  };
+  EXPECT_EQ(measure(kGolden.parent_path() / "parquet/hub_wikitext.parquet"),
+            measure(directory / "joined.txt"));
 }
 
 TEST(Benchmarks, WikitextIsPerplexityOfTheFile) {
@@ -47,7 +91,7 @@ TEST(Benchmarks, WikitextIsPerplexityOfTheFile) {
   std::ofstream(directory / "text.txt") << text;
   const auto model = Model::Open(kModels / "stories260k" / "hf-f32", 1);
   const auto result =
-      RunBenchmark(*model, Benchmark::kWikitext, directory / "text.txt", 0, nullptr);
+      RunBenchmark(*model, Benchmark::kWikitext, {directory / "text.txt"}, 0, nullptr);
   const auto tokens = TokenizeJoined(LoadTextDataset(directory / "text.txt"), model->tokenizer());
   const auto expected = MeasurePerplexity(*model, tokens, 512, 0, nullptr);
   EXPECT_EQ(result.metric, "perplexity");
@@ -64,7 +108,7 @@ TEST(Benchmarks, LongContextsAreCut) {
       << Json{{"query", stem}, {"choices", {"The cat sat down.", "zzz qqq"}}, {"gold", 0}}.dump()
       << "\n";
   const auto model = Model::Open(kModels / "stories260k" / "hf-f32", 1);
-  const auto result = RunBenchmark(*model, Benchmark::kArc, directory / "long.jsonl", 0, nullptr);
+  const auto result = RunBenchmark(*model, Benchmark::kArc, {directory / "long.jsonl"}, 0, nullptr);
   EXPECT_EQ(result.accuracy, 1.0);
 }
 
@@ -88,6 +132,14 @@ TEST(BenchmarkItems, AreWordedAsTheHarnessDoes) {
   EXPECT_EQ(arc[0].context, "Question: Why?\nAnswer:");
   EXPECT_EQ(arc[0].choices, (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(arc[0].gold, 1);
+}
+
+TEST(BenchmarkItems, WhiteSpaceIsPythons) {
+  EXPECT_EQ(Strip(" \u00a0\u3000\x1c x y\u2003\n"), "x y");
+  EXPECT_EQ(Strip(" \u00a0"), "");
+  EXPECT_EQ(LengthWithoutSpacesBehind("a \u00e9\u00a0 "), 4u);
+  EXPECT_EQ(Capitalize("he MET \u00c9VA"), "He met \u00e9va");
+  EXPECT_EQ(Capitalize(""), "");
 }
 
 TEST(BenchmarkItems, MalformedLinesAreNamed) {

@@ -62,13 +62,30 @@ TEST_F(LoadTextDatasetTest, Json) {
   EXPECT_EQ(Load("c.json", R"({"text": ["one", "two"]})"), both);
 }
 
+TEST_F(LoadTextDatasetTest, ParquetHasTheColumnText) {
+  const std::filesystem::path golden = std::filesystem::path(LLMQ_TEST_GOLDEN_DIR) / "parquet";
+  EXPECT_EQ(LoadTextRows(golden / "hub_wikitext.parquet"),
+            (Documents{"", " = A day = \n", "",
+                       " Once upon a time there was a little girl . She had a dog @-@ and a ball . "
+                       "\n",
+                       "", "", " = = The end = = \n"}));
+  const TextDataset dataset = LoadTextDataset(golden / "hub_wikitext.parquet");
+  EXPECT_EQ(dataset.name, "hub_wikitext.parquet");
+  EXPECT_EQ(dataset.documents.size(), 3u);
+  EXPECT_NE(LoadError(golden / "snappy_v1.parquet").find("row 2: expected a string"),
+            std::string::npos);
+  EXPECT_NE(LoadError(golden / "nested.parquet").find("found deep, people"), std::string::npos);
+  EXPECT_NE(LoadError(golden / "rejected_codec.parquet").find("LZ4"), std::string::npos);
+  LoadError(directory_ / "missing.parquet", ErrorCode::kModelNotFound);
+}
+
 TEST_F(LoadTextDatasetTest, ErrorsNameThePlace) {
   const auto expect = [&](const std::string& name, const std::string& content,
                           const std::string& part) {
     const std::string message = LoadError(Write(name, content));
     EXPECT_NE(message.find(part), std::string::npos) << message;
   };
-  expect("a.parquet", "PAR1", ".jsonl");
+  expect("a.parquet", "PAR1", "expected a Parquet file");
   expect("a.csv", "x", ".csv");
   expect("noextension", "x", "expected .txt");
   expect("empty.txt", "", "expected text, found none");
