@@ -1,0 +1,12 @@
+// OpenGpu of a program that was built without CUDA.
+#include "cuda/gpu.h"
+#include "llmq/error.h"
+
+namespace llmq::cuda {
+
+std::unique_ptr<Gpu> OpenGpu(int) {
+  throw Error(ErrorCode::kGeneral, "expected a CUDA device, found a program built without CUDA",
+              "Build with -DLLMQ_CUDA=ON");
+}
+
+}  // namespace llmq::cuda
