@@ -47,9 +47,14 @@ class Gpu {
     virtual void Replay() = 0;
   };
   virtual std::unique_ptr<Recording> Record(const std::function<void()>& kernels) = 0;
+
+  // Time on the device from the first to the last of what `work` starts.
+  virtual double Seconds(const std::function<void()>& work) = 0;
+  // For other libraries' kernels: the stream (cudaStream_t) in which all of this happens.
+  virtual void* stream() = 0;
 };
 
-// The device of this number. Throws Error{kGeneral} saying why there is none: no driver, no device,
+// The device of this number. Throws Error{kInvalidArguments} saying why there is none: no driver, no device,
 // a device that is too old, or a program that was built without CUDA.
 std::unique_ptr<Gpu> OpenGpu(int device);
 

@@ -53,7 +53,7 @@ class CudaGpu final : public Gpu {
     name_ = properties.name;
     multiprocessors_ = properties.multiProcessorCount;
     if (properties.major < kOldestMajor) {
-      throw Error(ErrorCode::kGeneral,
+      throw Error(ErrorCode::kInvalidArguments,
                   name_ + ": expected compute capability " + std::to_string(kOldestMajor) +
                       ".0 or higher, found " + std::to_string(properties.major) + "." +
                       std::to_string(properties.minor),
@@ -64,9 +64,13 @@ class CudaGpu final : public Gpu {
           "asking the device");
     meets_ = meets != 0;
     Check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+    Check(cudaEventCreate(&begin_), "making an event");
+    Check(cudaEventCreate(&end_), "making an event");
   }
   ~CudaGpu() override {
     cudaStreamSynchronize(stream_);
+    cudaEventDestroy(begin_);
+    cudaEventDestroy(end_);
     cudaStreamDestroy(stream_);
   }
 
@@ -112,6 +116,17 @@ class CudaGpu final : public Gpu {
     Check(cudaStreamEndCapture(stream_, &graph), "recording a step");
     return std::make_unique<CudaRecording>(graph, stream_);
   }
+
+  double Seconds(const std::function<void()>& work) override {
+    Check(cudaEventRecord(begin_, stream_), "measuring");
+    work();
+    Check(cudaEventRecord(end_, stream_), "measuring");
+    Check(cudaEventSynchronize(end_), "running kernels");
+    float milliseconds = 0;
+    Check(cudaEventElapsedTime(&milliseconds, begin_, end_), "measuring");
+    return 1e-3 * milliseconds;
+  }
+  void* stream() override { return stream_; }
 
   // What cuda/launch.h asks for.
   template <typename Params>
@@ -159,6 +174,8 @@ class CudaGpu final : public Gpu {
   int multiprocessors_ = 0;
   bool meets_ = false;
   cudaStream_t stream_ = nullptr;
+  cudaEvent_t begin_ = nullptr;
+  cudaEvent_t end_ = nullptr;
   std::map<std::pair<const void*, int>, int> capacities_;
 };
 
@@ -168,16 +185,16 @@ std::unique_ptr<Gpu> OpenGpu(int device) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorInsufficientDriver) {
-    throw Error(ErrorCode::kGeneral,
+    throw Error(ErrorCode::kInvalidArguments,
                 "expected a CUDA driver, found none, or one too old for this program",
                 "Use --device cpu");
   }
   if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
-    throw Error(ErrorCode::kGeneral, "expected a CUDA device, found none", "Use --device cpu");
+    throw Error(ErrorCode::kInvalidArguments, "expected a CUDA device, found none", "Use --device cpu");
   }
   Check(status, "looking for devices");
   if (device >= count) {
-    throw Error(ErrorCode::kGeneral,
+    throw Error(ErrorCode::kInvalidArguments,
                 "expected a CUDA device below " + std::to_string(count) + ", found " +
                     std::to_string(device),
                 "Name one of the devices there are");

@@ -1,6 +1,6 @@
 #include "tests/cuda/emulated_gpu.h"
 
-#include <cstdlib>
+#include <chrono>
 #include <new>
 #include <stdexcept>
 #include <vector>
@@ -51,6 +51,13 @@ class EmulatedGpu final : public cuda::Gpu {
     recorded_ = nullptr;
     return recording;
   }
+
+  double Seconds(const std::function<void()>& work) override {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  void* stream() override { return nullptr; }
 
   // What cuda/launch.h asks for.
   template <typename Params>
