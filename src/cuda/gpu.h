@@ -54,8 +54,8 @@ class Gpu {
   virtual void* stream() = 0;
 };
 
-// The device of this number. Throws Error{kInvalidArguments} saying why there is none: no driver, no device,
-// a device that is too old, or a program that was built without CUDA.
+// The device of this number. Throws Error{kInvalidArguments} saying why there is none: no driver,
+// no device, a device that is too old, or a program that was built without CUDA.
 std::unique_ptr<Gpu> OpenGpu(int device);
 
 // Memory of a GPU, freed with it. Borrows the GPU.

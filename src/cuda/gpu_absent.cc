@@ -5,7 +5,8 @@
 namespace llmq::cuda {
 
 std::unique_ptr<Gpu> OpenGpu(int) {
-  throw Error(ErrorCode::kInvalidArguments, "expected a CUDA device, found a program built without CUDA",
+  throw Error(ErrorCode::kInvalidArguments,
+              "expected a CUDA device, found a program built without CUDA",
               "Build with -DLLMQ_CUDA=ON");
 }
 

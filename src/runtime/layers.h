@@ -5,6 +5,7 @@
 #define LLMQ_RUNTIME_LAYERS_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "llmq/model_config.h"
@@ -28,6 +29,9 @@ class RopeTable {
   // Rotates the first values of each head of x [T, heads, head_dim] f32 in place, as many as turn
   // (dim): pairs (i, i + dim / 2), or (2i, 2i + 1) if `interleaved`.
   void Apply(bool interleaved, int64_t tokens, int64_t heads, int64_t head_dim, float* x) const;
+
+  std::span<const float> cos() const { return cos_; }  // [T, dim / 2]
+  std::span<const float> sin() const { return sin_; }
 
  private:
   int64_t half_ = 0;

@@ -186,7 +186,8 @@ class Bench {
   }
 
   int Copies(int64_t bytes) const {
-    return static_cast<int>(std::clamp<int64_t>((options_.megabytes << 20) / bytes, 1, options_.launches));
+    return static_cast<int>(
+        std::clamp<int64_t>((options_.megabytes << 20) / bytes, 1, options_.launches));
   }
 
   // Relative error of the first and the last token.

@@ -42,6 +42,10 @@ struct Fiber {
   Block* block = nullptr;
   unsigned thread = 0;
   bool done = false;
+  const Meeting* waits_for = nullptr;  // to be over: nothing to do before
+  uint64_t waits_round = 0;
+
+  bool waiting() const { return waits_for != nullptr && waits_for->rounds == waits_round; }
 };
 
 // One launch. There is one at a time.
@@ -75,7 +79,10 @@ void Meet(Meeting& meeting, int line) {
     ++meeting.rounds;
     return;
   }
-  while (meeting.rounds == round) Yield();
+  run->current->waits_for = &meeting;
+  run->current->waits_round = round;
+  Yield();
+  run->current->waits_for = nullptr;
 }
 
 void Enter() {
@@ -136,6 +143,7 @@ void Schedule() {
     for (const auto& fiber : run->fibers) {
       if (fiber->done) continue;
       all_done = false;
+      if (fiber->waiting()) continue;
       Resume(*fiber);
       if (!run->failure.empty()) throw std::logic_error(run->failure);
     }
