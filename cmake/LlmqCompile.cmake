@@ -13,12 +13,13 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 add_library(llmq_compile_options INTERFACE)
-target_compile_options(llmq_compile_options INTERFACE
-  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wno-missing-field-initializers
-  -ffp-contract=off)  # the same arithmetic on every machine, with and without FMA
+target_compile_options(llmq_compile_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:SHELL:\
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wno-missing-field-initializers \
+  -ffp-contract=off>")  # the same arithmetic on every machine, with and without FMA
 
 if(LLMQ_ASAN_UBSAN)
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:SHELL:\
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer>")
   add_link_options(-fsanitize=address,undefined)
 endif()
 

@@ -19,6 +19,10 @@ namespace llmq {
 // latents of their compressed projections, from which every step makes them again.
 enum class KvType { kF32, kF16, kQ8, kLatent };
 
+// Where the forward pass is computed. kAuto: on the first CUDA device, if there is one and the
+// model has no part that only the CPU has.
+enum class RunDevice { kAuto, kCpu, kCuda };
+
 struct RuntimeOptions {
   int threads = 0;  // 0: one per core; no result depends on it
   // Activations stay float32. Otherwise the inputs of compressed layers and of grouped embeddings
@@ -26,13 +30,15 @@ struct RuntimeOptions {
   // model's next token does not depend on the instruction set.
   bool exact = true;
   KvType kv = KvType::kF32;
+  RunDevice device = RunDevice::kCpu;
 };
 
 // Weights ready to run. Immutable after opening; sessions on several threads may share it.
 class Model {
  public:
   // `path`: a checkpoint directory or a .littlebit file. Errors as those of Checkpoint and
-  // LittleBitFile.
+  // LittleBitFile; with kCuda Error{kInvalidArguments} if there is no CUDA device and
+  // Error{kUnsupportedConversion} if the model has parts that only the CPU has.
   static std::unique_ptr<Model> Open(const std::filesystem::path& path,
                                      const RuntimeOptions& options);
   static std::unique_ptr<Model> Open(const std::filesystem::path& path, int threads) {

@@ -24,7 +24,7 @@ struct ModelSize {
 };
 ModelSize SizeOf(const Model& model);
 
-// "avx512vbmi": the instruction set in use.
+// "avx512vbmi": the instruction set in use; "cuda" on a GPU.
 std::string KernelsOf(const Model& model);
 int ThreadsOf(const Model& model);
 

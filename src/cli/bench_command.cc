@@ -135,7 +135,7 @@ Json ResultJson(const BenchOptions& options, const Bench& bench, const SpeedResu
           {"model_type", bench.type},
           {"model_size", bench.size.bytes},
           {"model_n_params", bench.size.parameters},
-          {"backends", "CPU"},
+          {"backends", bench.kernels == "cuda" ? "CUDA" : "CPU"},
           {"n_threads", bench.threads},
           {"type_k", KvTypeName(runtime.kv)},
           {"type_v", KvTypeName(runtime.kv)},

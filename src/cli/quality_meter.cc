@@ -78,9 +78,10 @@ QualityMeter::QualityMeter(const std::filesystem::path& original, TextDataset he
       threads_(threads),
       progress_(progress) {}
 
-std::unique_ptr<Model> QualityMeter::Open(const std::filesystem::path& compressed, bool exact,
-                                          KvType kv) const {
-  return Model::Open(compressed, {.threads = threads_, .exact = exact, .kv = kv});
+std::unique_ptr<Model> QualityMeter::Open(const std::filesystem::path& compressed,
+                                          RuntimeOptions options) const {
+  options.threads = threads_;
+  return Model::Open(compressed, options);
 }
 
 EvaluationProgress QualityMeter::Watch(const std::string& stage, const std::string& unit) {

@@ -56,8 +56,9 @@ class QualityMeter {
   CoherenceResult Coherence(const Model& compressed);
 
   const Model& original() const { return *original_; }
-  std::unique_ptr<Model> Open(const std::filesystem::path& compressed, bool exact = true,
-                              KvType kv = KvType::kF32) const;
+  // With the meter's number of threads.
+  std::unique_ptr<Model> Open(const std::filesystem::path& compressed,
+                              RuntimeOptions options = {}) const;
   // Drives a bar named `stage` from an evaluation's progress, and stops it on Ctrl-C.
   EvaluationProgress Watch(const std::string& stage, const std::string& unit);
 

@@ -30,6 +30,14 @@ void AddRuntimeOptions(CLI::App& app, const std::string& threads_name,
                "Keep activations in float32 (else 8 bits where weights are compressed)");
   AddKvOption(app, "Keys and values in memory: f32, f16, q8 or latent [f16; exact: f32]",
               arguments.kv);
+  AddDeviceOption(app, "Where to compute: auto, cpu or cuda [auto: cuda if it can]",
+                  arguments.device);
+}
+
+void AddDeviceOption(CLI::App& app, const std::string& description, RunDevice& device) {
+  const Choices<RunDevice> devices = {
+      {"auto", RunDevice::kAuto}, {"cpu", RunDevice::kCpu}, {"cuda", RunDevice::kCuda}};
+  app.add_option("--device", device, description)->type_name("TEXT")->transform(OneOf(devices));
 }
 
 void AddKvOption(CLI::App& app, const std::string& description, KvType& kv) {
@@ -47,7 +55,8 @@ RuntimeOptions ToRuntimeOptions(const RuntimeArguments& arguments) {
   }
   return {.threads = arguments.threads,
           .exact = arguments.exact,
-          .kv = arguments.kv.value_or(arguments.exact ? KvType::kF32 : KvType::kF16)};
+          .kv = arguments.kv.value_or(arguments.exact ? KvType::kF32 : KvType::kF16),
+          .device = arguments.device};
 }
 
 const char* KvTypeName(KvType type) {

@@ -35,6 +35,7 @@ struct ValidateOptions {
   int threads = 0;
   bool exact = true;
   KvType kv = KvType::kF32;
+  RunDevice device = RunDevice::kAuto;
 };
 
 struct BenchmarkPair {
@@ -153,8 +154,8 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   Progress progress;
   QualityMeter meter(original, ChooseText(options.text).held_out, options.text.samples,
                      options.threads, progress, options.protocol);
-  const std::unique_ptr<Model> compressed =
-      meter.Open(options.compressed, options.exact, options.kv);
+  const std::unique_ptr<Model> compressed = meter.Open(
+      options.compressed, {.exact = options.exact, .kv = options.kv, .device = options.device});
   Validation validation;
   if (HoldsLittleBit(options.compressed)) {
     validation.bpw = LittleBitFile(std::filesystem::path(options.compressed)).body_bpw();
@@ -224,6 +225,8 @@ CommandRun SetupValidate(CLI::App& app) {
       ->transform(OneOf(activations));
   AddKvOption(app, "Keys and values of the compressed model: f32, f16, q8 or latent [f32]",
               options->kv);
+  AddDeviceOption(app, "Where to run the compressed model: auto, cpu or cuda [auto]",
+                  options->device);
   app.add_option("--threads", options->threads, "Threads (0: one per core)")
       ->type_name("INT")
       ->capture_default_str();

@@ -5,6 +5,7 @@
 #define LLMQ_RUNTIME_LAYERS_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -36,6 +37,9 @@ class RopeTable {
   // `interleaved`.
   void Apply(bool interleaved, int64_t first, int64_t tokens, int64_t heads, int64_t head_dim,
              float* x) const;
+
+  std::span<const float> cos() const { return cos_; }  // [T, dim / 2]
+  std::span<const float> sin() const { return sin_; }
 
  private:
   int64_t half_ = 0;

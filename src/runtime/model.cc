@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "llmq/error.h"
+#include "runtime/transformer.h"
 
 namespace llmq {
 namespace {
@@ -40,10 +41,19 @@ RuntimeModel::RuntimeModel(const std::filesystem::path& path, const RuntimeOptio
       options_(Resolved(options)),
       kernels_(ChooseKernels()),
       weights_(path, options_.threads),
+      device_(OpenDeviceModel(weights_, options_)),
       tokenizer_(Tokenizer::FromFiles(weights_.files(), path.string())) {}
 
 RuntimeModel::RuntimeModel(ModelWeights weights, const RuntimeOptions& options)
-    : options_(Resolved(options)), kernels_(ChooseKernels()), weights_(std::move(weights)) {}
+    : options_(Resolved(options)),
+      kernels_(ChooseKernels()),
+      weights_(std::move(weights)),
+      device_(OpenDeviceModel(weights_, options_)) {}
+
+std::unique_ptr<ForwardPass> RuntimeModel::MakeForwardPass(int64_t capacity) const {
+  if (device_) return device_->MakeForwardPass(capacity);
+  return std::make_unique<Transformer>(weights_, kernels_, options_, capacity);
+}
 
 const Tokenizer& RuntimeModel::tokenizer() const {
   if (tokenizer_) return *tokenizer_;

@@ -6,6 +6,7 @@
 
 #include "base/thread_pool.h"
 #include "llmq/model.h"
+#include "runtime/device_model.h"
 #include "runtime/kernel_choice.h"
 #include "runtime/weights.h"
 
@@ -24,12 +25,16 @@ class RuntimeModel final : public Model {
   const ModelWeights& weights() const { return weights_; }
   const KernelTable& kernels() const { return kernels_; }
   const RuntimeOptions& options() const { return options_; }  // threads: at least 1
+  bool on_device() const { return device_ != nullptr; }
+  // A new sequence's, on the CPU or on the device.
+  std::unique_ptr<ForwardPass> MakeForwardPass(int64_t capacity) const;
 
  private:
   std::filesystem::path path_;
   RuntimeOptions options_;
   const KernelTable& kernels_;
   ModelWeights weights_;
+  std::unique_ptr<DeviceModel> device_;  // null: the CPU
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 

@@ -1,15 +1,15 @@
 // One sequence: checks what it is given, cuts long inputs into chunks, and hands them to the
-// transformer.
+// forward pass.
 //
-// Before: the user's prompt or a text to be measured. After: runtime/transformer; logits go to the
+// Before: the user's prompt or a text to be measured. After: runtime/forward_pass; logits go to the
 // caller.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "llmq/error.h"
 #include "runtime/runtime_model.h"
-#include "runtime/transformer.h"
 
 namespace llmq {
 namespace {
@@ -28,7 +28,7 @@ class RuntimeSession final : public Session {
   RuntimeSession(const RuntimeModel& model, int64_t capacity)
       : config_(model.config()),
         chunk_tokens_(static_cast<size_t>(ChunkTokens(config_))),
-        transformer_(model.weights(), model.kernels(), model.options(), capacity) {}
+        forward_(model.MakeForwardPass(capacity)) {}
 
   std::span<const float> Append(std::span<const int32_t> tokens) override {
     Begin(tokens);
@@ -36,7 +36,7 @@ class RuntimeSession final : public Session {
     for (size_t begin = 0; begin < tokens.size(); begin += chunk_tokens_) {
       RunChunk(tokens.subspan(begin, std::min(chunk_tokens_, tokens.size() - begin)));
     }
-    transformer_.Logits(1, logits_.data());
+    forward_->Logits(1, logits_.data());
     return logits_;
   }
 
@@ -46,14 +46,14 @@ class RuntimeSession final : public Session {
     for (size_t begin = 0; begin < tokens.size(); begin += chunk_tokens_) {
       const auto chunk = tokens.subspan(begin, std::min(chunk_tokens_, tokens.size() - begin));
       RunChunk(chunk);
-      transformer_.Logits(static_cast<int64_t>(chunk.size()),
-                          logits_.data() + begin * config_.vocab_size);
+      forward_->Logits(static_cast<int64_t>(chunk.size()),
+                       logits_.data() + begin * config_.vocab_size);
     }
     return logits_;
   }
 
   int64_t position() const override { return position_; }
-  int64_t capacity() const override { return transformer_.capacity(); }
+  int64_t capacity() const override { return forward_->capacity(); }
   void Rewind(int64_t position) override {
     position_ = std::clamp<int64_t>(position, 0, position_);
   }
@@ -80,17 +80,17 @@ class RuntimeSession final : public Session {
                               capacity() - position_, count),
                   "Shorten the prompt or use a longer context.");
     }
-    transformer_.SetSequenceLength(position_ + count);
+    forward_->SetSequenceLength(position_ + count);
   }
 
   void RunChunk(std::span<const int32_t> tokens) {
-    transformer_.Forward(tokens, position_);
+    forward_->Forward(tokens, position_);
     position_ += static_cast<int64_t>(tokens.size());
   }
 
   const ModelConfig& config_;
   size_t chunk_tokens_;
-  Transformer transformer_;
+  const std::unique_ptr<ForwardPass> forward_;
   int64_t position_ = 0;
   std::vector<float> logits_;  // [1 or T, vocab]
 };

@@ -121,7 +121,8 @@ std::vector<SpeedResult> MeasureSpeed(const Model& model, const SpeedOptions& op
 }
 
 std::string KernelsOf(const Model& model) {
-  return dynamic_cast<const RuntimeModel&>(model).kernels().name;
+  const auto& runtime_model = dynamic_cast<const RuntimeModel&>(model);
+  return runtime_model.on_device() ? "cuda" : runtime_model.kernels().name;
 }
 
 int ThreadsOf(const Model& model) {

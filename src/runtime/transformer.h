@@ -1,4 +1,4 @@
-// The forward pass of one sequence: token ids in, logits out.
+// The forward pass of one sequence on the CPU: token ids in, logits out.
 //
 // Before: runtime/session has checked ids and positions. After: logits for the sampler or for a
 // loss. Owns the sequence's cache, threads and scratch memory; borrows the weights.
@@ -15,6 +15,7 @@
 #include "llmq/model.h"
 #include "runtime/attention.h"
 #include "runtime/experts.h"
+#include "runtime/forward_pass.h"
 #include "runtime/kv_cache.h"
 #include "runtime/latent_attention.h"
 #include "runtime/layers.h"
@@ -23,21 +24,15 @@
 
 namespace llmq {
 
-class Transformer {
+class Transformer final : public ForwardPass {
  public:
   Transformer(const ModelWeights& weights, const KernelTable& kernels,
               const RuntimeOptions& options, int64_t capacity);
 
-  // The sequence will have at least this many tokens: dynamic rotary scaling depends on it, and
-  // keys that are in the cache stay as they are (so does transformers).
-  void SetSequenceLength(int64_t tokens);
-  // Runs all blocks for tokens at positions [position, position + T) and stores their keys and
-  // values. Precondition: ids in the vocabulary, positions in the cache.
-  void Forward(std::span<const int32_t> tokens, int64_t position);
-  // logits [count, vocab] f32 of the last `count` tokens given to Forward.
-  void Logits(int64_t count, float* logits);
-
-  int64_t capacity() const { return capacity_; }
+  void SetSequenceLength(int64_t tokens) override;
+  void Forward(std::span<const int32_t> tokens, int64_t position) override;
+  void Logits(int64_t count, float* logits) override;
+  int64_t capacity() const override { return capacity_; }
   // Memory that Forward takes for each of its tokens, beside the cache.
   static int64_t BytesPerToken(const ModelConfig& config);
 

@@ -17,7 +17,8 @@ struct BlockWeights {
   std::vector<at::Tensor> matrices;  // [d_out, d_in] per linear of the block
   std::vector<at::Tensor> biases;    // [d_out] per linear, undefined where there is none
   std::vector<NormTensors> norms;    // by BlockNorm
-  std::vector<at::Tensor> routers;   // by Router, undefined where there is none; they stay as they are
+  std::vector<at::Tensor>
+      routers;  // by Router, undefined where there is none; they stay as they are
 };
 
 // Throws Error{kFactorizationFailed} for weights that are not finite.

@@ -45,8 +45,8 @@ struct FrameWeights {
   at::Tensor positions;  // [PositionRows(), hidden]; undefined if they are not learned
   at::Tensor head;       // [vocab, hidden]; the embedding itself if tied
   NormTensors final_norm;
-  std::vector<NormTensors> norms;  // kNumBlockNorms per block
-  std::vector<at::Tensor> biases;  // [d_out] per linear, undefined where there is none
+  std::vector<NormTensors> norms;   // kNumBlockNorms per block
+  std::vector<at::Tensor> biases;   // [d_out] per linear, undefined where there is none
   std::vector<at::Tensor> routers;  // [rows, hidden], kNumRouters per block, undefined likewise
 };
 

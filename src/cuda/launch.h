@@ -1,0 +1,136 @@
+// How the work of a kernel is cut into blocks: the last step on the host.
+//
+// Before: an implementation of cuda/gpu.h. After: its Launcher, which starts a kernel:
+//   int Capacity(kernel, shared_bytes): blocks that are on the device at once
+//   void Launch(kernel, LaunchConfig, params)
+// Compiled with the kernels, by nvcc or after tests/cuda/emulated_device.h.
+#ifndef LLMQ_CUDA_LAUNCH_H_
+#define LLMQ_CUDA_LAUNCH_H_
+
+#include <algorithm>
+
+#include "cuda/compressed_kernel.h"
+#include "cuda/step_kernels.h"
+
+namespace llmq::cuda {
+
+struct LaunchConfig {
+  int blocks = 1;
+  int shared_bytes = 0;
+  bool cooperative = false;  // blocks wait for each other
+};
+
+// Items of both stages with so many row blocks in each.
+inline int FirstItems(const CompressedParams& p, int rows) {
+  int items = 0;
+  for (int m = 0; m < p.num_matrices; ++m) {
+    for (int i = 0; i < p.matrices[m].num_paths; ++i)
+      items += CeilDivide(CeilDivide(p.matrices[m].paths[i].rank, kRowBlock), rows) * p.spans;
+  }
+  return items;
+}
+inline int SecondItems(const CompressedParams& p, int rows) {
+  int items = 0;
+  for (int m = 0; m < p.num_matrices; ++m)
+    items += CeilDivide(CeilDivide(p.matrices[m].d_out, kRowBlock), rows);
+  return items;
+}
+
+template <int T>
+int Passes(const CompressedParams& p) {
+  int largest = 1;
+  for (int m = 0; m < p.num_matrices; ++m) {
+    for (int i = 0; i < p.matrices[m].num_paths; ++i)
+      largest = std::max(largest, CeilDivide(p.matrices[m].paths[i].rank, kColBlock * kWarps));
+  }
+  return largest;
+}
+
+// A block's rows: enough that the items are on the device at once, and with several tokens enough
+// that making the inputs, which every item does for itself, is little beside adding signs.
+template <int T, typename Launcher>
+void LaunchCompressed(Launcher& launcher, CompressedParams p) {
+  constexpr int kMostRows = 16;
+  constexpr int kFewestRows = T == 1 ? 1 : T <= 4 ? 2 : 4;
+  p.passes = Passes<T>(p);
+  p.spans = SpansOf(p.d_in);
+  const int shared_bytes = CompressedShared<T>::Bytes(p.passes);
+  const int capacity = launcher.Capacity(CompressedKernel<T>, shared_bytes);
+  p.first_rows = kFewestRows;
+  while (p.first_rows < kMostRows && FirstItems(p, p.first_rows) > capacity) p.first_rows *= 2;
+  // As many row blocks as the warps of a block compute side by side are taken together.
+  int most_across = 1;
+  for (int m = 0; m < p.num_matrices; ++m)
+    most_across = std::max(most_across, CeilDivide(p.matrices[m].paths[0].rank, kColBlock));
+  p.second_rows = std::max(kWarps / std::min(most_across, kWarps), kFewestRows);
+  while (p.second_rows < kMostRows && SecondItems(p, p.second_rows) > capacity) p.second_rows *= 2;
+  p.first_items = FirstItems(p, p.first_rows);
+  p.second_items = SecondItems(p, p.second_rows);
+  const int items = p.stages == Stages::kFirst    ? p.first_items
+                    : p.stages == Stages::kSecond ? p.second_items
+                                                  : std::max(p.first_items, p.second_items);
+  const bool both = p.stages == Stages::kBoth;
+  launcher.Launch(CompressedKernel<T>,
+                  {both ? std::min(items, capacity) : items, shared_bytes, both}, p);
+}
+
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const CompressedParams& p) {
+  if (p.tokens == 1) return LaunchCompressed<1>(launcher, p);
+  if (p.tokens <= 4) return LaunchCompressed<4>(launcher, p);
+  LaunchCompressed<kMaxTokens>(launcher, p);
+}
+
+template <RowType type, int T, typename Launcher>
+void LaunchRows(Launcher& launcher, const RowProductParams& p) {
+  const int capacity = launcher.Capacity(RowProductKernel<type, T>, 0);
+  launcher.Launch(RowProductKernel<type, T>,
+                  {std::min(CeilDivide(p.rows, kWarps), capacity), 0, false}, p);
+}
+
+template <RowType type, typename Launcher>
+void LaunchRowsOf(Launcher& launcher, const RowProductParams& p) {
+  if (p.tokens == 1) return LaunchRows<type, 1>(launcher, p);
+  LaunchRows<type, 4>(launcher, p);
+}
+
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const RowProductParams& p) {
+  switch (p.type) {
+    case RowType::kF32: return LaunchRowsOf<RowType::kF32>(launcher, p);
+    case RowType::kF16: return LaunchRowsOf<RowType::kF16>(launcher, p);
+    case RowType::kBF16: return LaunchRowsOf<RowType::kBF16>(launcher, p);
+    case RowType::kGroup8: return LaunchRowsOf<RowType::kGroup8>(launcher, p);
+  }
+}
+
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const EmbedParams& p) {
+  const LaunchConfig config{p.tokens, 0, false};
+  switch (p.type) {
+    case RowType::kF32: return launcher.Launch(EmbedKernel<RowType::kF32>, config, p);
+    case RowType::kF16: return launcher.Launch(EmbedKernel<RowType::kF16>, config, p);
+    case RowType::kBF16: return launcher.Launch(EmbedKernel<RowType::kBF16>, config, p);
+    case RowType::kGroup8: return launcher.Launch(EmbedKernel<RowType::kGroup8>, config, p);
+  }
+}
+
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const PrepareParams& p) {
+  launcher.Launch(PrepareKernel, {p.tokens, kPrepareSharedBytes, false}, p);
+}
+
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const RopeStoreParams& p) {
+  const int warps = p.tokens * (p.heads + 2 * p.kv_heads);
+  launcher.Launch(RopeStoreKernel, {CeilDivide(warps, kWarps), 0, false}, p);
+}
+
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const AttentionParams& p) {
+  launcher.Launch(AttentionKernel, {p.tokens * p.heads, kAttentionSharedBytes, false}, p);
+}
+
+}  // namespace llmq::cuda
+
+#endif  // LLMQ_CUDA_LAUNCH_H_
