@@ -10,6 +10,7 @@
 
 #include "llmq/error.h"
 #include "runtime/runtime_model.h"
+#include "runtime/transformer.h"
 
 namespace llmq {
 namespace {
