@@ -191,6 +191,7 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
 // parts one after the other (q, k and v in one tensor). Transposed: [in, out], the columns.
 struct PublishedTensor {
   std::string name;
+  std::vector<int64_t> shape;
   std::vector<ExpectedTensor> parts;
   bool transposed = false;
 };

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string_view>
+#include <utility>
 
 #include "core/architectures.h"
 #include "llmq/model_config.h"
@@ -133,13 +134,20 @@ PublishedNames PublishedNamesOf(const ModelConfig& config) {
     return IsOfLayers(pattern) ? config.num_layers : 1;
   };
   const auto add = [&](const PublishedModule& module, int64_t layer, std::string_view suffix) {
-    PublishedTensor tensor{OfLayer(module.name, layer) + std::string(suffix), {}, false};
+    PublishedTensor tensor{OfLayer(module.name, layer) + std::string(suffix), {}, {}};
+    int64_t rows = 0;
     for (const std::string_view part : module.parts) {
       const auto found = shapes.find(OfLayer(part, layer) + std::string(suffix));
-      if (found != shapes.end()) tensor.parts.push_back({found->first, found->second});
+      if (found == shapes.end()) continue;
+      tensor.parts.push_back({found->first, found->second});
+      rows += found->second[0];
     }
+    if (tensor.parts.empty()) return;
+    tensor.shape = tensor.parts.front().shape;
+    tensor.shape[0] = rows;
     tensor.transposed = module.transposed && suffix == kWeight;
-    if (!tensor.parts.empty()) names.tensors.push_back(std::move(tensor));
+    if (tensor.transposed) std::swap(tensor.shape[0], tensor.shape[1]);
+    names.tensors.push_back(std::move(tensor));
   };
   for (const PublishedModule& module : family->modules) {
     for (int64_t n = 0; n < layers(module.name); ++n) {
