@@ -240,9 +240,9 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
 // parts one after the other (q, k and v in one tensor). Transposed: [in, out], the columns.
 struct PublishedTensor {
   std::string name;
+  std::vector<int64_t> shape;
   std::vector<ExpectedTensor> parts;
   bool transposed = false;
-  int64_t stack = 0;      // > 0: [stack, rows, columns], of a layer's experts
   bool optional = false;  // checkpoints may have the parts instead
 };
 

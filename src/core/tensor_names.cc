@@ -192,11 +192,13 @@ void AddStackedExperts(const ModelConfig& config, std::vector<PublishedTensor>& 
     if (router.router != Router::kExperts) continue;
     const LinearSpec* block = &linears[LinearsOfBlock(config, router.layer).begin];
     const std::string prefix = fmt::format("model.layers.{}.mlp.", router.layer);
-    const auto stack = [&](const char* name) {
+    const int64_t hidden = config.hidden_size, size = config.experts.intermediate_size;
+    const auto stack = [&](const char* name, int64_t rows, int64_t cols) {
       return PublishedTensor{
-          .name = prefix + name, .stack = config.experts.count, .optional = true};
+          .name = prefix + name, .shape = {config.experts.count, rows, cols}, .optional = true};
     };
-    PublishedTensor gate_up = stack("experts.gate_up_proj"), down = stack("experts.down_proj");
+    PublishedTensor gate_up = stack("experts.gate_up_proj", 2 * size, hidden);
+    PublishedTensor down = stack("experts.down_proj", hidden, size);
     for (int64_t expert = 0; expert < config.experts.count; ++expert) {
       const auto weight = [&](Projection projection) -> ExpectedTensor {
         const LinearSpec& linear = block[IndexInBlock(config, projection, expert)];
@@ -209,8 +211,10 @@ void AddStackedExperts(const ModelConfig& config, std::vector<PublishedTensor>& 
     tensors.push_back(std::move(gate_up));
     tensors.push_back(std::move(down));
     if (router.name == prefix + "gate.weight") continue;
+    const std::vector<int64_t> shape = {router.rows, hidden};
     tensors.push_back({.name = prefix + "gate.weight",
-                       .parts = {{router.name, {router.rows, config.hidden_size}}},
+                       .shape = shape,
+                       .parts = {{router.name, shape}},
                        .optional = true});
   }
 }
@@ -229,12 +233,19 @@ PublishedNames PublishedNamesOf(const ModelConfig& config) {
   };
   const auto add = [&](const PublishedModule& module, int64_t layer, std::string_view suffix) {
     PublishedTensor tensor{.name = OfLayer(module.name, layer) + std::string(suffix)};
+    int64_t rows = 0;
     for (const std::string_view part : module.parts) {
       const auto found = shapes.find(OfLayer(part, layer) + std::string(suffix));
-      if (found != shapes.end()) tensor.parts.push_back({found->first, found->second});
+      if (found == shapes.end()) continue;
+      tensor.parts.push_back({found->first, found->second});
+      rows += found->second[0];
     }
+    if (tensor.parts.empty()) return;
+    tensor.shape = tensor.parts.front().shape;
+    tensor.shape[0] = rows;
     tensor.transposed = module.transposed && suffix == kWeight;
-    if (!tensor.parts.empty()) names.tensors.push_back(std::move(tensor));
+    if (tensor.transposed) std::swap(tensor.shape[0], tensor.shape[1]);
+    names.tensors.push_back(std::move(tensor));
   };
   for (const PublishedModule& module : family->modules) {
     for (int64_t n = 0; n < layers(module.name); ++n) {

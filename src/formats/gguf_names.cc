@@ -37,7 +37,7 @@ std::vector<JoinedGgufTensor> FusedTensors(const ModelConfig& config) {
   std::vector<JoinedGgufTensor> fused;
   const std::map<std::string, std::string> names = GgufTensorNames(config);
   for (const PublishedTensor& published : PublishedNamesOf(config).tensors) {
-    if (published.parts.size() < 2 || published.stack > 0) continue;
+    if (published.parts.size() < 2 || published.optional) continue;
     JoinedGgufTensor whole{
         names.at(published.parts.front().name), published.parts.front().shape, {}};
     for (const auto& [first, fused_name] : kFusedNames) {

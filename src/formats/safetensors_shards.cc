@@ -120,18 +120,6 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-// As the checkpoint holds it.
-ExpectedTensor WholeOf(const PublishedTensor& published, const std::string& prefix) {
-  ExpectedTensor whole{prefix + published.name, published.parts.front().shape};
-  whole.shape[0] = 0;
-  for (const ExpectedTensor& part : published.parts) whole.shape[0] += part.shape[0];
-  if (published.transposed) std::swap(whole.shape[0], whole.shape[1]);
-  if (published.stack > 0) {
-    whole.shape = {published.stack, whole.shape[0] / published.stack, whole.shape[1]};
-  }
-  return whole;
-}
-
 // Of a tensor that has the shape of the whole.
 std::vector<TensorView> PartsOf(const TensorView& tensor, const PublishedTensor& published) {
   std::vector<TensorView> parts;
@@ -212,7 +200,7 @@ void SafetensorsShards::Rename(const PublishedNames& names, const std::string& w
   for (const PublishedTensor& published : names.tensors) {
     const TensorView* tensor = Find(names.optional_prefix, published.name);
     if (tensor == nullptr && published.optional) continue;
-    CheckFloatTensor(tensor, WholeOf(published, names.optional_prefix), where);
+    CheckFloatTensor(tensor, {names.optional_prefix + published.name, published.shape}, where);
     taken.insert(tensor->name);
     for (TensorView& part : PartsOf(*tensor, published)) renamed.push_back(std::move(part));
   }
