@@ -134,6 +134,8 @@ class Families(unittest.TestCase):
 
     # What llama.cpp takes for granted and the golden models do otherwise.
     CHANGES = {"gemma2": {"query_pre_attn_scalar": 16}, "gemma3": {"query_pre_attn_scalar": 16, "sliding_window_pattern": 6}}
+    # Of random models some write the byte 0, which llama.cpp's program does not print: not after this.
+    EXPERT_PROMPT = "One day"
 
     def test_writes_the_same_text(self):
         parity = os.path.join(os.path.dirname(OPTIONS.models.rstrip("/")), "tests", "golden", "parity")
@@ -146,15 +148,16 @@ class Families(unittest.TestCase):
                 with open(path, "w", encoding="utf-8") as file:
                     json.dump(config, file)
                 littlebit = os.path.join(work, "m.littlebit")
+                prompt = self.EXPERT_PROMPT if "moe" in name or "mixtral" in name else PROMPTS[1]
                 run(OPTIONS.make_littlebit, model, littlebit, 0)
                 run(OPTIONS.tool, "littlebit", "convert", littlebit, "gguf-lossy", "--gguf-quant", "F32", "--force",
                     "-o", work)
-                ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", PROMPTS[1],
+                ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", prompt,
                                       "-n", 40).stdout)["text"]
-                theirs = run(find("llama-completion"), "-m", os.path.join(work, "m-lossy-F32.gguf"), "-p", PROMPTS[1],
+                theirs = run(find("llama-completion"), "-m", os.path.join(work, "m-lossy-F32.gguf"), "-p", prompt,
                              "-n", 40, "-no-cnv", "--seed", 1, "-t", 2, "--temp", 0, "--fit", "off", "-ctk", "f32", "-ctv",
                              "f32").stdout
-                self.assertEqual((PROMPTS[1] + ours).strip(), theirs.replace("[end of text]", "").strip())
+                self.assertEqual((prompt + ours).strip(), theirs.replace("[end of text]", "").strip())
 
 
 @unittest.skipUnless(os.environ.get("LLM_QUANTIZE_TOKENIZERS_DIR"), "LLM_QUANTIZE_TOKENIZERS_DIR is not set")
