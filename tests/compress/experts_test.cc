@@ -72,7 +72,7 @@ TEST_P(ExpertBlock, EqualsTheSumOverAllExpertsAndItsDerivatives) {
   }
   teacher.linears = DenseLinears(weights);
   const at::Tensor x = at::randn({2, 24, config.hidden_size}).requires_grad_(true);
-  const at::Tensor norm = teacher.frame.norms[NormIndex(layer, BlockNorm::kMlp)];
+  const at::Tensor norm = teacher.frame.norms[NormIndex(layer, BlockNorm::kMlp)].weight;
   const at::Tensor normed = x * at::rsqrt(x.square().mean(-1, true) + config.norm_eps) * norm;
   const at::Tensor expected = x + SumOverAllExperts(config, teacher, layer, normed);
   const at::Tensor found = model.Block(layer, teacher.frame, teacher.linears, x);

@@ -138,6 +138,10 @@ class Families(unittest.TestCase):
                "phi3-longrope": {"original_max_position_embeddings": 256, "max_position_embeddings": 1024}}
     CONTEXT = 256  # llama.cpp takes LongRoPE's factors for short texts up to here
 
+    # Of random models some write the byte 0, which llama.cpp's program does not print, or meet logits that are nearly equal:
+    # not after this.
+    EXPERT_PROMPT = "One day"
+
     def make(self, name, work):
         """A .littlebit file of the golden model, every tensor left as it was."""
         parity = os.path.join(os.path.dirname(OPTIONS.models.rstrip("/")), "tests", "golden", "parity")
@@ -156,7 +160,7 @@ class Families(unittest.TestCase):
         return os.path.join(work, f"m-lossy-{file_type}.gguf")
 
     def test_quantizes_as_llama_quantize_does(self):
-        for name in ("gpt2", "gpt2-published", "phi3-partial", "phi3-longrope"):
+        for name in ("gpt2", "gpt2-published", "phi3-partial", "phi3-longrope", "mixtral", "qwen2-moe", "qwen3-moe"):
             with tempfile.TemporaryDirectory() as work:
                 littlebit = self.make(name, work)
                 f32 = self.convert(littlebit, "F32", work)
@@ -178,12 +182,13 @@ class Families(unittest.TestCase):
                      "mixtral", "qwen2-moe", "qwen3-moe"):
             with self.subTest(name), tempfile.TemporaryDirectory() as work:
                 littlebit = self.make(name, work)
-                ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", PROMPTS[1],
+                prompt = self.EXPERT_PROMPT if "moe" in name or "mixtral" in name else PROMPTS[1]
+                ours = json.loads(run(OPTIONS.tool, "--format", "json", "littlebit", "run", littlebit, "-p", prompt,
                                       "-n", 40).stdout)["text"]
-                theirs = run(find("llama-completion"), "-m", self.convert(littlebit, "F32", work), "-p", PROMPTS[1],
+                theirs = run(find("llama-completion"), "-m", self.convert(littlebit, "F32", work), "-p", prompt,
                              "-n", 40, "-no-cnv", "--seed", 1, "-t", 2, "--temp", 0, "--fit", "off", "-ctk", "f32", "-ctv",
                              "f32", "-c", self.CONTEXT).stdout
-                self.assertEqual((PROMPTS[1] + ours).strip(), theirs.replace("[end of text]", "").strip())
+                self.assertEqual((prompt + ours).strip(), theirs.replace("[end of text]", "").strip())
 
 
 @unittest.skipUnless(os.environ.get("LLM_QUANTIZE_TOKENIZERS_DIR"), "LLM_QUANTIZE_TOKENIZERS_DIR is not set")
