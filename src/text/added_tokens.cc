@@ -82,9 +82,9 @@ AddedTokens::AddedTokens(const SortedJson& list, const Vocabulary& model,
     const auto index = static_cast<int32_t>(tokens_.size());
     if (token.normalized) {
       const std::string content = normalizer.Normalize(token.content);
-      if (!content.empty()) normalized_.Add(content, index);
+      if (!content.empty()) normalized_.Add(content, index, inside);
     } else {
-      raw_.Add(token.content, index);
+      raw_.Add(token.content, index, inside);
     }
     tokens_.push_back(std::move(token));
   }

@@ -1,8 +1,18 @@
 #include "text/prefix_matcher.h"
 
+#include <fmt/format.h>
+
+#include "llmq/error.h"
+
 namespace llmq {
 
-void PrefixMatcher::Add(std::string_view text, int32_t id) {
+void PrefixMatcher::Add(std::string_view text, int32_t id, const std::string& where) {
+  if (text.size() > kMaxBytes) {
+    throw Error(
+        ErrorCode::kGeneral,
+        fmt::format("{}: expected tokens to search for of at most {} bytes, found one of {}", where,
+                    kMaxBytes, text.size()));
+  }
   first_bytes_.set(static_cast<unsigned char>(text[0]));
   uint64_t node = 0;
   for (const char c : text) {

@@ -6,6 +6,7 @@
 #include <bitset>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,8 +16,13 @@ namespace llmq {
 
 class PrefixMatcher {
  public:
-  // `text` is not empty. The first id given to a text stays.
-  void Add(std::string_view text, int32_t id);
+  // Every position of a text may be compared with a whole string of the set: were they as long as
+  // the text, its square. Pieces of published models are at most some hundred bytes long.
+  static constexpr size_t kMaxBytes = 1024;
+
+  // `text` is not empty. The first id given to a text stays. Throws Error{kGeneral} for one that is
+  // longer than kMaxBytes; `where` begins its message.
+  void Add(std::string_view text, int32_t id, const std::string& where);
 
   // Calls `visit(id, length)` for every string of the set with which `text` continues at `at`,
   // shortest first.

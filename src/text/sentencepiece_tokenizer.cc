@@ -33,7 +33,8 @@ class SentencePieceTokenizer : public Tokenizer {
         model_(std::move(model)),
         normalizer_(model_, user_defined_, where_) {
     IndexPieces();
-    for (const int32_t id : added) special_.Add(model_.pieces[static_cast<size_t>(id)].text, id);
+    for (const int32_t id : added)
+      special_.Add(model_.pieces[static_cast<size_t>(id)].text, id, where_);
     IsUnigram() ? IndexScores() : RankScores();
     byte_ids_ = vocabulary_.ByteTokens();
     for (size_t byte = 0; model_.byte_fallback && byte < 256; ++byte) {
@@ -99,10 +100,10 @@ class SentencePieceTokenizer : public Tokenizer {
                     fmt::format("{}: piece {}: expected a new text, found \"{}\" again", where_, i,
                                 piece.text.substr(0, 60)));
       }
-      if (piece.type == PieceType::kUserDefined) user_defined_.Add(piece.text, id);
+      if (piece.type == PieceType::kUserDefined) user_defined_.Add(piece.text, id, where_);
       if (piece.type == PieceType::kUnknown) unknown_id_ = id;
       if (piece.type == PieceType::kControl || piece.type == PieceType::kUnknown) {
-        special_.Add(piece.text, id);
+        special_.Add(piece.text, id, where_);
       }
       if (piece.type == PieceType::kByte && !ParseByteToken(piece.text)) {
         throw Error(ErrorCode::kGeneral,
@@ -125,7 +126,7 @@ class SentencePieceTokenizer : public Tokenizer {
       const SentencePiece& piece = model_.pieces[i];
       const bool normal = piece.type == PieceType::kNormal;
       if (normal || piece.type == PieceType::kUserDefined) {
-        pieces_.Add(piece.text, static_cast<int32_t>(i));
+        pieces_.Add(piece.text, static_cast<int32_t>(i), where_);
       }
       if (!normal) continue;
       min_score_ = first ? piece.score : std::min(min_score_, piece.score);

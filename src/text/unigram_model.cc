@@ -31,7 +31,7 @@ UnigramModel::UnigramModel(const SortedJson& model, const std::string& where) : 
                   fmt::format("{}: vocab: entry {}: expected a new piece, found \"{}\" again",
                               where_, id, text.substr(0, 60)));
     }
-    if (!text.empty()) pieces_.Add(text, id);
+    if (!text.empty()) pieces_.Add(text, id, where_);
     scores_.push_back(entry[1].get<double>());
   }
   unknown_score_ = *std::min_element(scores_.begin(), scores_.end()) - kUnknownPenalty;

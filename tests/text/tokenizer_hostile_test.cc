@@ -185,6 +185,29 @@ TEST(HostileTokenizerJson, UnknownTokenOutsideTheVocabulary) {
   EXPECT_THROW(tokenizer->Encode("x", false), Error);
 }
 
+// What a text is searched for at every position is short: else "aaa..." of a megabyte would be
+// compared a million times with a piece of a million bytes.
+TEST(HostileTokenizerJson, PiecesThatAreSearchedForAreShort) {
+  const auto unigram = [](size_t bytes) {
+    SortedJson file = SmallFile();
+    file["model"] = {{"type", "Unigram"}, {"unk_id", 0}};
+    file["model"]["vocab"] = SortedJson::array();
+    file["model"]["vocab"].push_back(SortedJson::array({"a", -9.0}));
+    file["model"]["vocab"].push_back(SortedJson::array({std::string(bytes, 'a'), -1.0}));
+    for (const char* key : {"added_tokens", "normalizer", "pre_tokenizer", "post_processor"}) {
+      file.erase(key);
+    }
+    return file;
+  };
+  const auto longest = Tokenizer::FromFiles({{"tokenizer.json", DumpJson(unigram(1024))}}, "t");
+  EXPECT_EQ(longest->Encode(std::string(3 * 1024 + 1, 'a'), false).size(), 4u);
+  EXPECT_NE(JsonError(unigram(1025)).find("at most 1024 bytes, found one of 1025"),
+            std::string::npos);
+  SortedJson added = SmallFile();
+  added["added_tokens"][0]["content"] = std::string(1025, 'a');
+  EXPECT_NE(JsonError(added).find("at most 1024 bytes"), std::string::npos) << JsonError(added);
+}
+
 // A unigram model without an unknown token, and a word model whose token for it is not there.
 TEST(HostileTokenizerJson, NothingForTheUnknown) {
   for (const char* model : {R"({"type":"Unigram","vocab":[["ab",-1]]})",

@@ -137,7 +137,7 @@ TEST(PrefixMatcher, FindsTheLongest) {
   PrefixMatcher matcher;
   EXPECT_TRUE(matcher.empty());
   for (const char* text : {"a", "abc", "abcdef", "b"}) {
-    matcher.Add(text, static_cast<int32_t>(std::string(text).size()));
+    matcher.Add(text, static_cast<int32_t>(std::string(text).size()), "test");
   }
   EXPECT_EQ(matcher.Longest("abcde", 0)->length, 3u);
   EXPECT_EQ(matcher.Longest("abcdef", 0)->id, 6);
