@@ -81,6 +81,16 @@ class Commands(HubTest):
                               "--calibration-samples", "64")
         self.assertEqual((result["original"], result["verdict"]), ("test/stories260k", "GOOD"))
 
+    def test_models_that_run(self):
+        local = self.json_of("littlebit", "run", settings.models / "stories260k/hf-f32", "-p", "Once", "-n", "8")
+        fetched = self.json_of("littlebit", "run", "test/stories260k@v1.0", "-p", "Once", "-n", "8")
+        self.assertEqual((fetched["model"], fetched["text"]), ("test/stories260k@v1.0", local["text"]))
+        result = self.json_of("littlebit", "validate", settings.models / "stories260k/hf-f32", "test/stories260k@v1.0",
+                              "--calibration-samples", "64")
+        self.assertEqual(result["quality_metrics"]["perplexity_delta_pct"], 0)
+        bench = self.json_of("littlebit", "bench", "test/stories260k", "-p", "4", "-n", "0", "-r", "1")
+        self.assertEqual(bench["results"][0]["n_prompt"], 4)
+
     def test_benchmarks_come_from_the_hub(self):
         """The same items as the local files give; each data set in the cache after the first time."""
         model = settings.models / "stories260k/hf-f32"
