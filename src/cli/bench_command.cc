@@ -14,6 +14,7 @@
 #include "cli/compress_report.h"
 #include "cli/human_units.h"
 #include "cli/interrupt.h"
+#include "cli/model_source.h"
 #include "cli/runtime_arguments.h"
 #include "llmq/error.h"
 #include "llmq/speed.h"
@@ -74,7 +75,7 @@ double Seconds() {
 }
 
 std::unique_ptr<Model> OpenOrMake(const BenchOptions& options, const RuntimeOptions& runtime) {
-  if (options.shape.empty()) return Model::Open(options.model, runtime);
+  if (options.shape.empty()) return Model::Open(ResolveRunnable(options.model), runtime);
   const double bpw = options.weights == BenchWeights::kF16 ? 0 : options.bpw.value_or(0.55);
   return MakeRandomModel(KnownShape(options.shape), {.bpw = bpw}, runtime);
 }
@@ -181,7 +182,9 @@ void RunBench(const BenchOptions& options, Output& output) {
 
 CommandRun SetupBench(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
-  app.add_option("FILE", options->model, "Path to a .littlebit or GGUF file or a model directory");
+  app.add_option(
+      "FILE", options->model,
+      "Path to a .littlebit or GGUF file or a model directory, or org/name[@revision] of the Hub");
   app.add_option("--shape", options->shape, "Random weights of a known model's shape instead")
       ->type_name("NAME");
   app.add_option("--bpw", options->bpw, "Bits per weight of random weights [0.55]")

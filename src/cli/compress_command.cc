@@ -80,10 +80,12 @@ void CheckDestinations(const CompressArguments& arguments, const fs::path& model
                     native.string()),
         "Convert it with 'llm-quantize littlebit convert', or move it away");
   }
-  if (fs::exists(output, failure)) LogInfo(fmt::format("Replacing {}", output.string()));
 }
 
 void LogStart(const CompressArguments& arguments, const ModelConfig& config, int64_t parameters) {
+  std::error_code ignored;
+  const fs::path output = OutputPath(arguments);
+  if (fs::exists(output, ignored)) LogInfo(fmt::format("Replacing {}", output.string()));
   if (!arguments.resume.empty()) {
     LogInfo(fmt::format("Resuming from checkpoint: {}", arguments.resume));
   }
@@ -140,9 +142,8 @@ void RunCompress(CompressArguments arguments, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
   const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
   CheckCompressValues(arguments, environment);
-  const ModelSource source =
-      ResolveModel(arguments.model, arguments.revision,
-                   arguments.dry_run ? ModelNeed::kSmallFiles : ModelNeed::kWeights);
+  const std::string named = arguments.model;
+  ModelSource source = ResolveModel(named, arguments.revision, ModelNeed::kSmallFiles);
   const fs::path& model = arguments.directory = source.directory;
   arguments.model = source.name;
   if (arguments.dry_run) {
@@ -153,10 +154,17 @@ void RunCompress(CompressArguments arguments, Output& output) {
                   PlanText(arguments, plan, GetVerbosity() >= Verbosity::kVerbose));
     return;
   }
+  ChosenText text = ChooseText(arguments.text);
+  if (source.from_hub &&
+      !source.has_weights) {  // what would end the run should not wait for gigabytes
+    (void)PlanFromConfig(arguments, model);
+    CheckDestinations(arguments, model);
+    source = ResolveModel(named, arguments.revision, ModelNeed::kWeights);
+    arguments.directory = source.directory;  // of a branch that has moved, another one
+  }
   const Checkpoint checkpoint(model);  // every header and shape, before hours of work
   const uint64_t gguf_bytes = CheckConversion(arguments, checkpoint.files(), checkpoint.config());
   const CompressPlan plan = PlanFromCheckpoint(arguments, checkpoint);
-  ChosenText text = ChooseText(arguments.text);
   CheckDestinations(arguments, model);
   CheckDiskSpace(arguments.output_dir, plan.file.file_bytes + gguf_bytes);
 

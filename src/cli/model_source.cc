@@ -88,6 +88,12 @@ ModelSource ResolveModel(const std::string& model, const std::string& revision, 
   return FromHub(WithRevision(*id, model, revision), need, look_up);
 }
 
+fs::path ResolveRunnable(const std::string& model, const EnvironmentLookup& look_up) {
+  std::error_code failure;
+  if (fs::exists(model, failure) || !ParseHubModelId(model)) return model;
+  return ResolveModel(model, "", ModelNeed::kWeights, look_up).directory;
+}
+
 void AddRevisionOption(CLI::App& app, std::string& revision) {
   app.add_option("--revision", revision, "Branch, tag or commit of a model of the Hub (main)")
       ->type_name("TEXT");

@@ -35,6 +35,11 @@ struct ModelSource {
 ModelSource ResolveModel(const std::string& model, const std::string& revision, ModelNeed need,
                          const EnvironmentLookup& look_up = LookUpInProcess);
 
+// For what may also be a file that runs: `model` itself if something is there or if it cannot be a
+// model of the Hub; else as ResolveModel, with weights, "org/name@revision" naming the revision.
+std::filesystem::path ResolveRunnable(const std::string& model,
+                                      const EnvironmentLookup& look_up = LookUpInProcess);
+
 // --revision
 void AddRevisionOption(CLI::App& app, std::string& revision);
 

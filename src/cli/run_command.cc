@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/model_source.h"
 #include "cli/runtime_arguments.h"
 #include "llmq/error.h"
 #include "llmq/model.h"
@@ -128,7 +129,7 @@ Written Write(const Model& model, const std::vector<int32_t>& prompt, int64_t ma
 void RunRun(const RunOptions& options, Output& output) {
   CheckValues(options);
   const RuntimeOptions runtime = ToRuntimeOptions(options.runtime);
-  const std::unique_ptr<Model> model = Model::Open(options.model, runtime);
+  const std::unique_ptr<Model> model = Model::Open(ResolveRunnable(options.model), runtime);
   const std::vector<int32_t> prompt = EncodePrompt(*model, ReadPrompt(options));
   const int64_t room = model->config().max_position - static_cast<int64_t>(prompt.size());
   if (options.max_new > room) {
@@ -160,7 +161,9 @@ void RunRun(const RunOptions& options, Output& output) {
 
 CommandRun SetupRun(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
-  app.add_option("FILE", options->model, "Path to a .littlebit or GGUF file or a model directory")
+  app.add_option("FILE", options->model,
+                 "Path to a .littlebit or GGUF file or a model directory, or org/name[@revision] "
+                 "of the Hub")
       ->required();
   app.add_option("-p,--prompt", options->prompt, "Text to continue; - reads standard input")
       ->type_name("TEXT");

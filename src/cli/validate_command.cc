@@ -149,16 +149,17 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   CheckValues(options);
   const std::filesystem::path original =
       ResolveModel(options.original, options.revision, ModelNeed::kWeights).directory;
+  const std::filesystem::path other = ResolveRunnable(options.compressed);
   std::vector<std::filesystem::path> items;
   if (options.benchmark) items = BenchmarkFiles(*options.benchmark, options.benchmark_data);
   Progress progress;
   QualityMeter meter(original, ChooseText(options.text).held_out, options.text.samples,
                      options.threads, progress, options.protocol);
-  const std::unique_ptr<Model> compressed = meter.Open(
-      options.compressed, {.exact = options.exact, .kv = options.kv, .device = options.device});
+  const std::unique_ptr<Model> compressed =
+      meter.Open(other, {.exact = options.exact, .kv = options.kv, .device = options.device});
   Validation validation;
-  if (HoldsLittleBit(options.compressed)) {
-    validation.bpw = LittleBitFile(std::filesystem::path(options.compressed)).body_bpw();
+  if (HoldsLittleBit(other)) {
+    validation.bpw = LittleBitFile(other).body_bpw();
   }
   validation.quality = meter.Measure(*compressed);
   if (options.benchmark) {
@@ -186,7 +187,9 @@ CommandRun SetupValidate(CLI::App& app) {
   app.add_option("ORIGINAL", options->original,
                  "Original model directory, or org/name[@revision] of the Hub")
       ->required();
-  app.add_option("COMPRESSED", options->compressed, "Path to a .littlebit or GGUF file")
+  app.add_option("COMPRESSED", options->compressed,
+                 "Path to a .littlebit or GGUF file or a model directory, or org/name[@revision] "
+                 "of the Hub")
       ->required();
   AddRevisionOption(app, options->revision);
   app.add_option("--calibration-data", options->text.calibration_data,

@@ -8,9 +8,10 @@ namespace llmq {
 
 void PrefixMatcher::Add(std::string_view text, int32_t id, const std::string& where) {
   if (text.size() > kMaxBytes) {
-    throw Error(ErrorCode::kGeneral,
-                fmt::format("vocabulary: token {}: expected a text of at most {} bytes, found {}",
-                            id, kMaxBytes, text.size()));
+    throw Error(
+        ErrorCode::kGeneral,
+        fmt::format("{}: expected tokens to search for of at most {} bytes, found one of {}", where,
+                    kMaxBytes, text.size()));
   }
   first_bytes_.set(static_cast<unsigned char>(text[0]));
   uint64_t node = 0;

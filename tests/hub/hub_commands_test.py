@@ -81,6 +81,24 @@ class Commands(HubTest):
                               "--calibration-samples", "64")
         self.assertEqual((result["original"], result["verdict"]), ("test/stories260k", "GOOD"))
 
+    def test_what_ends_a_run_ends_it_before_the_weights(self):
+        (self.work / "empty.jsonl").write_text("\n")
+        cases = {2: ["--calibration-data", "empty.jsonl"], 3: ["--held-out-data", "none.txt"], 23: ["--target-bpw", "0.1"],
+                 1: ["--output-dir", self.log / "no"]}
+        for code, options in cases.items():
+            self.json_of("littlebit", "compress", "test/stories-19m", *options, code=code)
+        self.assertEqual([one for one in self.requests() if ".safetensors" in one["path"] and "index" not in one["path"]], [])
+
+    def test_models_that_run(self):
+        local = self.json_of("littlebit", "run", settings.models / "stories260k/hf-f32", "-p", "Once", "-n", "8")
+        fetched = self.json_of("littlebit", "run", "test/stories260k@v1.0", "-p", "Once", "-n", "8")
+        self.assertEqual((fetched["model"], fetched["text"]), ("test/stories260k@v1.0", local["text"]))
+        result = self.json_of("littlebit", "validate", settings.models / "stories260k/hf-f32", "test/stories260k@v1.0",
+                              "--calibration-samples", "64")
+        self.assertEqual(result["quality_metrics"]["perplexity_delta_pct"], 0)
+        bench = self.json_of("littlebit", "bench", "test/stories260k", "-p", "4", "-n", "0", "-r", "1")
+        self.assertEqual(bench["results"][0]["n_prompt"], 4)
+
     def test_benchmarks_come_from_the_hub(self):
         """The same items as the local files give; each data set in the cache after the first time."""
         model = settings.models / "stories260k/hf-f32"
@@ -134,7 +152,8 @@ class Commands(HubTest):
                  "test/pickled": (1, "GeneralError", "safetensors"), "test/gptq": (1, "GeneralError", "quantiz"),
                  "test/corrupt": (1, "GeneralError", "checksum"), "test/loop": (1, "GeneralError", "redirects")}
         for model, (code, kind, part) in cases.items():
-            for command in (["info", model, "--check"], ["littlebit", "compress", model], ["littlebit", "validate", model, "x"]):
+            for command in (["info", model, "--check"], ["littlebit", "compress", model, "--target-bpw", "2"],
+                            ["littlebit", "validate", model, "x"]):
                 with self.subTest(command):
                     error = self.json_of(*command, code=code)
                     self.assertEqual((error["error_code"], error["error_type"]), (code, kind))
