@@ -52,10 +52,8 @@ char* DeviceForward::Cache(const DeviceMemory& memory, int layer) const {
 void DeviceForward::MakeProducts() {
   const double eps = config_.rms_norm_eps;
   for (const DeviceBlock& block : weights_.blocks) {
-    const InputParams to_attention = {.form = InputForm::kNormed,
-                                      .x = hidden_,
-                                      .norm = block.input_norm.data(),
-                                      .eps = eps};
+    const InputParams to_attention = {
+        .form = InputForm::kNormed, .x = hidden_, .norm = block.input_norm.data(), .eps = eps};
     const InputParams to_mlp = {
         .form = InputForm::kNormed, .x = hidden_, .norm = block.mlp_norm.data(), .eps = eps};
     const InputParams attended = {.form = InputForm::kPlain, .x = attended_};

@@ -24,8 +24,8 @@ bool StoredForDevice(const WeightMatrix& matrix) {
 
 template <typename Visit>
 void ForEachMatrix(const LayerWeights& layer, const Visit& visit) {
-  for (const WeightMatrix* matrix : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.mlp.gate,
-                                     &layer.mlp.up, &layer.mlp.down})
+  for (const WeightMatrix* matrix :
+       {&layer.q, &layer.k, &layer.v, &layer.o, &layer.mlp.gate, &layer.mlp.up, &layer.mlp.down})
     visit(*matrix);
 }
 
@@ -89,8 +89,8 @@ cuda::HostModel Describe(const ModelWeights& weights) {
 
 class DeviceForwardPass final : public ForwardPass {
  public:
-  DeviceForwardPass(cuda::Gpu& gpu, const cuda::DeviceWeights& weights, KvType kv,
-                    int64_t capacity, const RopeTable& rope)
+  DeviceForwardPass(cuda::Gpu& gpu, const cuda::DeviceWeights& weights, KvType kv, int64_t capacity,
+                    const RopeTable& rope)
       : forward_(gpu, weights,
                  {.capacity = capacity,
                   .half_cache = kv == KvType::kF16,
@@ -130,9 +130,7 @@ std::optional<std::string> OnlyOnCpu(const ModelWeights& weights, const RuntimeO
 
 DeviceModel::DeviceModel(std::unique_ptr<cuda::Gpu> gpu, const ModelWeights& weights,
                          const RuntimeOptions& options)
-    : gpu_(std::move(gpu)),
-      weights_(*gpu_, weights.config(), Describe(weights)),
-      kv_(options.kv) {}
+    : gpu_(std::move(gpu)), weights_(*gpu_, weights.config(), Describe(weights)), kv_(options.kv) {}
 
 std::unique_ptr<ForwardPass> DeviceModel::MakeForwardPass(int64_t capacity) const {
   RopeTable rope;
@@ -152,9 +150,11 @@ std::unique_ptr<DeviceModel> OpenDeviceModel(const ModelWeights& weights,
     throw Error(error.code(), "--device cuda: " + error.message(), error.suggestion());
   }
   if (const auto part = OnlyOnCpu(weights, options)) {
-    const std::string message = fmt::format("expected a model that runs on the GPU, found {}", *part);
+    const std::string message =
+        fmt::format("expected a model that runs on the GPU, found {}", *part);
     if (wanted)
-      throw Error(ErrorCode::kUnsupportedConversion, "--device cuda: " + message, "Use --device cpu");
+      throw Error(ErrorCode::kUnsupportedConversion, "--device cuda: " + message,
+                  "Use --device cpu");
     LogInfo("Running on the CPU: " + message);
     return nullptr;
   }

@@ -37,7 +37,8 @@ class DeviceModel {
 };
 
 // Where the options want it: null is the CPU. RunDevice::kCuda throws Error{kInvalidArguments}
-// if there is no device, Error{kUnsupportedConversion} if the model has parts that only the CPU has.
+// if there is no device, Error{kUnsupportedConversion} if the model has parts that only the CPU
+// has.
 std::unique_ptr<DeviceModel> OpenDeviceModel(const ModelWeights& weights,
                                              const RuntimeOptions& options);
 

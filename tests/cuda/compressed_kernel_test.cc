@@ -205,7 +205,7 @@ TEST(CompressedKernel, AgreesOnLongInputsAndHighRanks) {
 }
 
 TEST(CompressedKernel, TokensDoNotSeeEachOther) {
-  const Shape shape{70, 530, 50, 2};
+  const Shape shape{70, 1800, 150, 2};
   const auto paths = RandomPaths(shape, 11);
   for (const int tokens : {2, 4, 5, 16}) {
     const std::vector<float> x = RandomFloats(int64_t{tokens} * shape.d_in, 8);
