@@ -59,9 +59,9 @@ _llm_quantize() {
         [[ $previous == *.littlebit || $previous == *.gguf ]] &&
         { COMPREPLY=($(compgen -W "littlebit gguf-ext gguf-lossy" -- "$current")); return; } ;;
     littlebitvalidate) options+=" --revision --calibration-data --calibration-samples --held-out-data --protocol --coherence-test
-        --benchmark --benchmark-data --benchmark-items --activations --kv --threads" ;;
-    littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads --exact --kv" ;;
-    littlebitbench) options+=" --shape --bpw --weights -p --n-prompt -n --n-gen -d --n-depth -r --repetitions -t --threads --exact --kv" ;;
+        --benchmark --benchmark-data --benchmark-items --activations --kv --device --threads" ;;
+    littlebitrun) options+=" -p --prompt --prompt-file -n --tokens --temperature --top-k --top-p --seed --threads --exact --kv --device" ;;
+    littlebitbench) options+=" --shape --bpw --weights -p --n-prompt -n --n-gen -d --n-depth -r --repetitions -t --threads --exact --kv --device" ;;
   esac
   if [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))

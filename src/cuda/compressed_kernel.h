@@ -24,15 +24,23 @@ constexpr int kPreparedWords = 68;  // whole 16 bytes
 constexpr int kScaleWord = 64;
 constexpr int kSumWord = 65;
 
+// Row blocks that a warp may take at once: reading four inputs from shared memory takes as long as
+// two times four dot products, so two rows share what is read.
+constexpr int kStrip = 2;
+// Tokens whose sums are in registers at once.
+template <int T>
+constexpr int kTokensAtOnce = T < 8 ? T : 8;
+
 // The memory that a block of threads shares.
 template <int T>
 struct CompressedShared {
-  float* sums;        // [kWarps, T, 32]
+  float* sums;        // [kWarps, kStrip, T, 32]
   float* squares;     // [T, kWarps]
   float* inverse;     // [T], 1 / rms of the input
   int32_t* prepared;  // [passes, T, kPreparedWords] of this warp
 
-  static constexpr int kFloats = kWarps * T * kWarp + T * kWarps + T;
+  static constexpr int kSums = kWarps * kStrip * T * kWarp;
+  static constexpr int kFloats = kSums + T * kWarps + T;
   static constexpr int kFloatBytes = (kFloats * 4 + 15) / 16 * 16;
   static constexpr int Bytes(int passes) {
     return kFloatBytes + kWarps * passes * T * kPreparedWords * 4;
@@ -42,7 +50,7 @@ struct CompressedShared {
     unsigned char* memory = SharedMemory();
     CompressedShared shared;
     shared.sums = reinterpret_cast<float*>(memory);
-    shared.squares = shared.sums + kWarps * T * kWarp;
+    shared.squares = shared.sums + kSums;
     shared.inverse = shared.squares + T * kWarps;
     shared.prepared = reinterpret_cast<int32_t*>(memory + kFloatBytes) +
                       WarpIndex() * passes * T * kPreparedWords;
@@ -115,33 +123,57 @@ LLMQ_DEVICE void PrepareColBlock(const float (&values)[8], int32_t* to) {
   }
 }
 
-// total[t] += scale (sum of signs times inputs) of one column block.
-template <int T>
-LLMQ_DEVICE void AddColBlock(const LaneWords& words, bool second_half, const int32_t* prepared,
-                             float (&total)[T]) {
-  int sums[T][4] = {};
+// total[r][first + t] += scale (sum of signs times inputs) of one column block, for R row blocks
+// and kTokensAtOnce tokens.
+template <int T, int R>
+LLMQ_DEVICE void AddTokens(const LaneWords (&words)[kStrip], bool second_half,
+                           const int32_t* prepared, int first, float (&total)[kStrip][T]) {
+  constexpr int N = kTokensAtOnce<T>;
+  int sums[R][N][4] = {};
+  const int32_t* inputs = prepared + first * kPreparedWords;
   LLMQ_UNROLL
   for (int i = 0; i < 8; ++i) {
     if (i >= 4 && !second_half) break;
     LLMQ_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const uint32_t word = words.word[i] >> (4 * half);
       LLMQ_UNROLL
-      for (int t = 0; t < T; ++t) {
-        const int4 x = reinterpret_cast<const int4*>(prepared + t * kPreparedWords)[i * 2 + half];
-        sums[t][0] = __dp4a(static_cast<int>(word & 0x01010101u), x.x, sums[t][0]);
-        sums[t][1] = __dp4a(static_cast<int>(word & 0x02020202u), x.y, sums[t][1]);
-        sums[t][2] = __dp4a(static_cast<int>(word & 0x04040404u), x.z, sums[t][2]);
-        sums[t][3] = __dp4a(static_cast<int>(word & 0x08080808u), x.w, sums[t][3]);
+      for (int t = 0; t < N; ++t) {
+        const int4 x = reinterpret_cast<const int4*>(inputs + t * kPreparedWords)[i * 2 + half];
+        LLMQ_UNROLL
+        for (int r = 0; r < R; ++r) {
+          const uint32_t word = words[r].word[i] >> (4 * half);
+          int(&sum)[4] = sums[r][t];
+          sum[0] = __dp4a(static_cast<int>(word & 0x01010101u), x.x, sum[0]);
+          sum[1] = __dp4a(static_cast<int>(word & 0x02020202u), x.y, sum[1]);
+          sum[2] = __dp4a(static_cast<int>(word & 0x04040404u), x.z, sum[2]);
+          sum[3] = __dp4a(static_cast<int>(word & 0x08080808u), x.w, sum[3]);
+        }
       }
     }
   }
   LLMQ_UNROLL
-  for (int t = 0; t < T; ++t) {
-    const int negative = sums[t][0] + (sums[t][1] >> 1) + (sums[t][2] >> 2) + (sums[t][3] >> 3);
-    const int32_t* block = prepared + t * kPreparedWords;
+  for (int t = 0; t < N; ++t) {
+    const int32_t* block = inputs + t * kPreparedWords;
     const float scale = BitsFloat(static_cast<unsigned>(block[kScaleWord]));
-    total[t] += scale * static_cast<float>(block[kSumWord] - 2 * negative);
+    LLMQ_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const int(&sum)[4] = sums[r][t];
+      const int negative = sum[0] + (sum[1] >> 1) + (sum[2] >> 2) + (sum[3] >> 3);
+      total[r][first + t] += scale * static_cast<float>(block[kSumWord] - 2 * negative);
+    }
+  }
+}
+
+template <int T>
+LLMQ_DEVICE void AddColBlock(const LaneWords (&words)[kStrip], bool both, bool second_half,
+                             const int32_t* prepared, float (&total)[kStrip][T]) {
+  LLMQ_UNROLL
+  for (int first = 0; first < T; first += kTokensAtOnce<T>) {
+    if (both) {
+      AddTokens<T, 2>(words, second_half, prepared, first, total);
+    } else {
+      AddTokens<T, 1>(words, second_half, prepared, first, total);
+    }
   }
 }
 
@@ -160,18 +192,24 @@ LLMQ_DEVICE void MultiplyBlock(const SignView& signs, const BlockRange& range, i
                                const Output& output) {
   const int across = range.col_blocks < kWarps ? range.col_blocks : kWarps;
   const int down = kWarps / across;
+  const int strip = range.row_blocks > down ? kStrip : 1;
   const int warp_col = WarpIndex() % across;
   const int warp_row = WarpIndex() / across;
+  const int first_row = warp_row < down ? warp_row * strip : range.row_blocks;  // of this warp
   const int passes = (range.col_blocks - warp_col + across - 1) / across;
-  const int last_row = range.row_blocks;
-  const bool working = warp_row < down;
   const auto col_block = [&](int pass) { return range.first_col_block + warp_col + pass * across; };
+  const auto load = [&](int row, int pass, LaneWords(&words)[kStrip]) {
+    LLMQ_UNROLL
+    for (int r = 0; r < kStrip; ++r) {
+      if (r < strip && row + r < range.row_blocks)
+        words[r] = LoadLaneWords(signs, range.first_row_block + row + r, col_block(pass));
+    }
+  };
 
   // The first weights are on their way while the inputs are made.
-  LaneWords next = {};
-  if (working && warp_row < last_row)
-    next = LoadLaneWords(signs, range.first_row_block + warp_row, col_block(0));
-  for (int pass = 0; working && pass < passes; ++pass) {
+  LaneWords next[kStrip] = {};
+  load(first_row, 0, next);
+  for (int pass = 0; first_row < range.row_blocks && pass < passes; ++pass) {
     for (int t = 0; t < T; ++t) {
       float x[8] = {};
       if (t < tokens) values(col_block(pass), t, x);
@@ -180,32 +218,36 @@ LLMQ_DEVICE void MultiplyBlock(const SignView& signs, const BlockRange& range, i
   }
   __syncwarp();
 
-  for (int above = 0; above < last_row; above += down) {
-    const int row_block = above + warp_row;
-    float total[T] = {};
-    for (int pass = 0; working && row_block < last_row && pass < passes; ++pass) {
-      const LaneWords words = next;
+  for (int above = 0; above < range.row_blocks; above += down * strip) {
+    const int row = above + first_row;
+    float total[kStrip][T] = {};
+    for (int pass = 0; row < range.row_blocks && pass < passes; ++pass) {
+      const LaneWords words[kStrip] = {next[0], next[1]};
       const bool more = pass + 1 < passes;
-      const int next_row = more ? row_block : row_block + down;
-      if (next_row < last_row)
-        next =
-            LoadLaneWords(signs, range.first_row_block + next_row, col_block(more ? pass + 1 : 0));
+      load(more ? row : row + down * strip, more ? pass + 1 : 0, next);
       const bool second_half = col_block(pass) * kColBlock + kColBlock / 2 < signs.cols;
-      AddColBlock<T>(words, second_half, shared.prepared + pass * T * kPreparedWords, total);
+      const bool both = strip == kStrip && row + 1 < range.row_blocks;
+      AddColBlock<T>(words, both, second_half, shared.prepared + pass * T * kPreparedWords, total);
     }
     LLMQ_UNROLL
-    for (int t = 0; t < T; ++t) shared.sums[(WarpIndex() * T + t) * kWarp + Lane()] = total[t];
+    for (int r = 0; r < kStrip; ++r) {
+      LLMQ_UNROLL
+      for (int t = 0; t < T; ++t)
+        shared.sums[((WarpIndex() * kStrip + r) * T + t) * kWarp + Lane()] = total[r][t];
+    }
     __syncthreads();
-    const int rows = down * kRowBlock;
+    const int rows = down * strip * kRowBlock;
     for (int i = static_cast<int>(threadIdx.x); i < rows * tokens; i += kThreads) {
-      const int row = i % rows;
+      const int out_row = i % rows;
       const int t = i / rows;
-      const float* column = shared.sums + (row / kRowBlock * across * T + t) * kWarp + row % kWarp;
+      const int block = out_row / kRowBlock;
+      const int warp = block / strip * across;
+      const float* column =
+          shared.sums + ((warp * kStrip + block % strip) * T + t) * kWarp + out_row % kWarp;
       float sum = 0;
-      for (int w = 0; w < across; ++w) sum += column[w * T * kWarp];
-      const int out_row = (range.first_row_block + above) * kRowBlock + row;
-      if (above * kRowBlock + row < last_row * kRowBlock && out_row < signs.rows)
-        output(out_row, t, sum);
+      for (int w = 0; w < across; ++w) sum += column[w * kStrip * T * kWarp];
+      const int global_row = (range.first_row_block + above) * kRowBlock + out_row;
+      if (above + block < range.row_blocks && global_row < signs.rows) output(global_row, t, sum);
     }
     __syncthreads();
   }

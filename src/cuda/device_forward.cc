@@ -131,11 +131,12 @@ void DeviceForward::Forward(std::span<const int32_t> tokens, int64_t position) {
     std::unique_ptr<Gpu::Recording>* recording = count == 1            ? &one_token_
                                                  : count == kMaxTokens ? &full_batch_
                                                                        : nullptr;
-    if (recording == nullptr) {
-      RunBatch(count);
-    } else {
-      if (!*recording) *recording = gpu_.Record([&] { RunBatch(count); });
+    if (recording != nullptr && *recording) {
       (*recording)->Replay();
+    } else {
+      // The first time loads the kernels, which a recording may not.
+      RunBatch(count);
+      if (recording != nullptr) *recording = gpu_.Record([&] { RunBatch(count); });
     }
     if (!keep) continue;
     gpu_.Run(PrepareParams{.input = {.form = InputForm::kPlain, .x = hidden_},

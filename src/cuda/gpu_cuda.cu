@@ -63,6 +63,8 @@ class CudaGpu final : public Gpu {
     Check(cudaDeviceGetAttribute(&meets, cudaDevAttrCooperativeLaunch, device),
           "asking the device");
     meets_ = meets != 0;
+    Check(cudaDeviceGetAttribute(&most_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+          "asking the device");
     Check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
     Check(cudaEventCreate(&begin_), "making an event");
     Check(cudaEventCreate(&end_), "making an event");
@@ -147,6 +149,7 @@ class CudaGpu final : public Gpu {
     }
     return capacity = of_one * multiprocessors_;
   }
+  int MostShared() const { return most_shared_; }
   template <typename Params>
   void Launch(void (*kernel)(Params), const LaunchConfig& config, const Params& params) {
     cudaLaunchConfig_t launch = {};
@@ -173,6 +176,7 @@ class CudaGpu final : public Gpu {
   std::string name_;
   int multiprocessors_ = 0;
   bool meets_ = false;
+  int most_shared_ = 0;
   cudaStream_t stream_ = nullptr;
   cudaEvent_t begin_ = nullptr;
   cudaEvent_t end_ = nullptr;
@@ -190,7 +194,8 @@ std::unique_ptr<Gpu> OpenGpu(int device) {
                 "Use --device cpu");
   }
   if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
-    throw Error(ErrorCode::kInvalidArguments, "expected a CUDA device, found none", "Use --device cpu");
+    throw Error(ErrorCode::kInvalidArguments, "expected a CUDA device, found none",
+                "Use --device cpu");
   }
   Check(status, "looking for devices");
   if (device >= count) {

@@ -2,6 +2,7 @@
 //
 // Before: an implementation of cuda/gpu.h. After: its Launcher, which starts a kernel:
 //   int Capacity(kernel, shared_bytes): blocks that are on the device at once
+//   int MostShared(): bytes of shared memory that a block can have
 //   void Launch(kernel, LaunchConfig, params)
 // Compiled with the kernels, by nvcc or after tests/cuda/emulated_device.h.
 #ifndef LLMQ_CUDA_LAUNCH_H_
@@ -36,8 +37,7 @@ inline int SecondItems(const CompressedParams& p, int rows) {
   return items;
 }
 
-template <int T>
-int Passes(const CompressedParams& p) {
+inline int Passes(const CompressedParams& p) {
   int largest = 1;
   for (int m = 0; m < p.num_matrices; ++m) {
     for (int i = 0; i < p.matrices[m].num_paths; ++i)
@@ -52,7 +52,7 @@ template <int T, typename Launcher>
 void LaunchCompressed(Launcher& launcher, CompressedParams p) {
   constexpr int kMostRows = 16;
   constexpr int kFewestRows = T == 1 ? 1 : T <= 4 ? 2 : 4;
-  p.passes = Passes<T>(p);
+  p.passes = Passes(p);
   p.spans = SpansOf(p.d_in);
   const int shared_bytes = CompressedShared<T>::Bytes(p.passes);
   const int capacity = launcher.Capacity(CompressedKernel<T>, shared_bytes);
@@ -74,11 +74,24 @@ void LaunchCompressed(Launcher& launcher, CompressedParams p) {
                   {both ? std::min(items, capacity) : items, shared_bytes, both}, p);
 }
 
+// The tokens [first, first + count) of a call, with partial sums of their own.
+inline CompressedParams TokensOf(CompressedParams p, int first, int count) {
+  p.tokens = count;
+  p.partials += int64_t{SpansOf(p.d_in)} * first * p.latents;
+  p.input.x += int64_t{first} * p.d_in;
+  if (p.input.form == InputForm::kGated) p.input.up += int64_t{first} * p.d_in;
+  for (int m = 0; m < p.num_matrices; ++m) p.matrices[m].y += int64_t{first} * p.matrices[m].d_out;
+  return p;
+}
+
 template <typename Launcher>
 void LaunchKernel(Launcher& launcher, const CompressedParams& p) {
   if (p.tokens == 1) return LaunchCompressed<1>(launcher, p);
   if (p.tokens <= 4) return LaunchCompressed<4>(launcher, p);
-  LaunchCompressed<kMaxTokens>(launcher, p);
+  if (CompressedShared<kMaxTokens>::Bytes(Passes(p)) <= launcher.MostShared())
+    return LaunchCompressed<kMaxTokens>(launcher, p);
+  for (int first = 0; first < p.tokens; first += 4)
+    LaunchCompressed<4>(launcher, TokensOf(p, first, std::min(4, p.tokens - first)));
 }
 
 template <RowType type, int T, typename Launcher>

@@ -13,6 +13,10 @@ class Cublas {
  public:
   // Works on `stream` with scratch memory of the device. Not there: see reason().
   Cublas(void* stream, void* workspace, size_t workspace_bytes) {
+    if (stream == nullptr) {
+      reason_ = "no device";
+      return;
+    }
     for (const char* name : {"libcublas.so.13", "libcublas.so.12", "libcublas.so",
                              "/usr/local/cuda/lib64/libcublas.so"}) {
       if (library_ == nullptr) library_ = dlopen(name, RTLD_NOW | RTLD_LOCAL);

@@ -126,6 +126,7 @@ class Bench {
   void Run() {
     fmt::print("{}; weights rotated through {} MB; cuBLAS: {}\n", gpu_.name(), options_.megabytes,
                cublas_.there() ? "there" : cublas_.reason());
+    WarmUp();
     PrintCeilings();
     fmt::print(
         "\n| {:>11} | {:>4} | {:>4} | {:>2} | {:>7} | {:>7} | {:>6} | {:>6} | {:>6} | {:>6} "
@@ -153,8 +154,15 @@ class Bench {
 
   using Way = std::function<void(int)>;  // launches layer i
 
+  // A device that was idle has low clocks.
+  void WarmUp() {
+    for (double seconds = 0; seconds < 0.5;)
+      seconds += gpu_.Seconds([&] { gpu_.Zero(workspace_.as<void>(), kWorkspaceBytes); });
+  }
+
   // Microseconds per launch of a graph of them: the median round's.
   double GraphTime(const Way& launch) {
+    launch(0);  // loads the kernels, which a recording may not
     const auto recording = gpu_.Record([&] {
       for (int i = 0; i < options_.launches; ++i) launch(i);
     });

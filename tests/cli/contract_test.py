@@ -434,6 +434,17 @@ class BadArguments(ContractTest):
             for isa in ("abacus", "avx2" if platform.machine() == "aarch64" else "neon"):  # unknown, and another machine's
                 self.assert_fails(["littlebit", *command], 2, "LLM_QUANTIZE_ISA", env={"LLM_QUANTIZE_ISA": isa})
 
+    def test_device(self):
+        model = settings.models / "stories260k/hf-f32"
+        hidden = {"CUDA_VISIBLE_DEVICES": ""}  # also where there is a GPU
+        for command in (["run", model, "-p", "x"], ["bench", model], ["validate", model, model]):
+            self.assert_fails(["littlebit", *command, "--device", "abacus"], 2, "auto, cpu, cuda")
+            self.assert_fails(["littlebit", *command, "--device", "cuda"], 2, "CUDA", env=hidden)
+        command = ["littlebit", "run", model, "-p", "Once", "-n", "4"]
+        by_device = {self.assert_succeeds([*command, "--device", device], env=hidden).stdout
+                     for device in ("auto", "cpu")}
+        self.assertEqual(len(by_device), 1)
+
     def test_tokenize_options(self):
         model = settings.models / "stories260k/hf-f32"
         (self.work / "ids.txt").write_text("1 2 3\n4 5 x\n")

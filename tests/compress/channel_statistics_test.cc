@@ -123,8 +123,9 @@ TEST_F(Statistics, WeighChannelsAndMatrices) {
   const int64_t d_out = weight.shape[0], d_in = weight.shape[1];
   ChannelStatistics flat{at::ones({d_in}), at::ones({d_out})};
   ChannelStatistics loud{at::ones({d_in}), at::full({d_out}, 10.0)};
-  const LossCurve a = MeasureLossCurve(weight, flat, 16, kSeed, at::kCPU);
-  const LossCurve b = MeasureLossCurve(weight, loud, 16, kSeed, at::kCPU);
+  const RankRange range{.middle = 16, .largest = 32};
+  const LossCurve a = MeasureLossCurve(weight, flat, range, kSeed, at::kCPU);
+  const LossCurve b = MeasureLossCurve(weight, loud, range, kSeed, at::kCPU);
   ASSERT_EQ(a.ranks, (std::vector<int64_t>{8, 16, 32}));
   for (size_t i = 0; i < a.losses.size(); ++i) {
     EXPECT_NEAR(b.losses[i], 10 * a.losses[i], 1e-3 * b.losses[i]);

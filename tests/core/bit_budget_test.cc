@@ -107,7 +107,7 @@ TEST(PlanRanks, ResidualSpareIsForTargetsThatOnePathCannotHold) {
   EXPECT_EQ(paths(Llama2_7B(), 1.5), 1);
   EXPECT_EQ(paths(Llama2_7B(), 2.0), 2);
   const RankOptions overcomplete{
-      .target_bpw = 2.0, .residual = Residual::kSpare, .overcompleteness = 2};
+      .target_bpw = 2.0, .overcompleteness = 2, .residual = Residual::kSpare};
   const RankPlan plan = PlanRanks(small, overcomplete);
   EXPECT_EQ(plan.paths, 1);
   EXPECT_GE(plan.body_bpw, 1.99);

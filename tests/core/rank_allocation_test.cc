@@ -103,7 +103,7 @@ TEST(AllocateRanks, LeavesTheLeastToAMatrixThatDoesNotMatterAndStopsAtTheSmaller
   EXPECT_EQ(plan.layers[0].shape.rank, kMinRank);
   EXPECT_EQ(plan.layers[1].shape.rank, 256);  // k_proj [256, 512]
   const RankPlan overcomplete = AllocateRanks(
-      config, {.target_bpw = 0.55, .residual = Residual::kOff, .overcompleteness = 3}, curves);
+      config, {.target_bpw = 0.55, .overcompleteness = 3, .residual = Residual::kOff}, curves);
   EXPECT_EQ(overcomplete.layers[1].shape.rank, 3 * 256);
   EXPECT_LE(overcomplete.body_bpw, 0.55);
 }

@@ -64,6 +64,7 @@ class EmulatedGpu final : public cuda::Gpu {
   int Capacity(void (*)(Params), int) const {
     return options_.capacity;
   }
+  int MostShared() const { return options_.most_shared; }
   template <typename Params>
   void Launch(void (*kernel)(Params), const cuda::LaunchConfig& config, const Params& params) {
     if (config.cooperative && (!options_.meets || config.blocks > options_.capacity))

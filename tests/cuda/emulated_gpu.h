@@ -12,6 +12,7 @@ struct EmulatedGpuOptions {
   int capacity = 3;        // blocks of threads that are on the device at once
   bool downwards = false;  // threads take turns from the last to the first
   bool meets = true;
+  int most_shared = 227 << 10;  // bytes, of a block
 };
 // Memory is the machine's, poisoned when it is taken.
 std::unique_ptr<cuda::Gpu> MakeEmulatedGpu(const EmulatedGpuOptions& options = {});
