@@ -85,7 +85,7 @@ DeviceForward::Product DeviceForward::MakeProduct(std::span<const Output> output
     const DeviceLinear& linear = *output.linear;
     product.cols = linear.compressed() ? linear.matrix.d_in() : linear.rows.cols();
     if (!linear.compressed()) {
-      product.rows.push_back({&linear, output.y});
+      product.rows.push_back(output);
       continue;
     }
     matrices.push_back(&linear.matrix);

@@ -37,22 +37,17 @@ class DeviceForward {
   int64_t capacity() const { return options_.capacity; }
 
  private:
-  // Linears with the same input, and where their outputs go: those that are compressed in one
-  // launch, the others one by one.
+  struct Output {
+    const DeviceLinear* linear;
+    float* y;  // [T, d_out] f32
+  };
+  // Linears with the same input: those that are compressed in one launch, the others one by one.
   struct Product {
-    struct Rows {
-      const DeviceLinear* linear;
-      float* y;
-    };
     CompressedParams compressed = {};  // num_matrices may be 0
-    std::vector<Rows> rows;
+    std::vector<Output> rows;
     InputParams input = {};
     int cols = 0;
     bool accumulate = false;
-  };
-  struct Output {
-    const DeviceLinear* linear;
-    float* y;
   };
 
   void MakeProducts();

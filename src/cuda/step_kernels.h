@@ -156,7 +156,7 @@ LLMQ_DEVICE int64_t CacheOffset(int64_t capacity, int head_dim, bool half, int k
   return (kv_head * capacity + position) * head_dim * (half ? 2 : 4);
 }
 
-// A warp's head [head_dim] in memory it may overwrite: normalised, turned.
+// 1 / rms of a warp's head [head_dim].
 LLMQ_DEVICE float HeadInverse(const float* head, int head_dim, double eps) {
   float sum = 0;
   for (int d = Lane(); d < head_dim; d += kWarp) sum += head[d] * head[d];
