@@ -15,7 +15,7 @@ void DownloadObserver::BeginDownload(uint64_t total_bytes, uint64_t present_byte
   const bool large = total >= 10 * kMegabyte;
   if (!show_progress_) return;
   progress_.Begin("Downloading", total, static_cast<int64_t>(present_bytes), large ? "MB" : "KB",
-                  large ? kMegabyte : kKilobyte);
+                  total / (large ? kMegabyte : kKilobyte));
 }
 
 void DownloadObserver::Downloaded(uint64_t bytes, double bytes_per_second) {
