@@ -2,7 +2,9 @@
 // all in one run and in turns, so that a busy machine slows all alike.
 //
 //   kernel_speed [--threads N] [--megabytes M] [--rounds R] [--exact] [--cache] [--shape OUTxIN]...
+//                [--table ROWSxCOLS]...
 //
+// Then embeddings or heads in groups of 8, 6 and 4 bits ("q8" and so on, without rank and signs).
 // Weights are used in rotation through more memory than the caches hold (--megabytes), but for
 // --cache, which uses one layer again and again. "us" is the median round's; ratios are medians of
 // each round's ratio.
@@ -13,6 +15,7 @@
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/half.h"
@@ -20,6 +23,7 @@
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
 #include "llmq/bit_budget.h"
+#include "llmq/group_quant.h"
 #include "runtime/compressed_linear.h"
 #include "runtime/compressed_matrix.h"
 #include "runtime/kernel_choice.h"
@@ -37,6 +41,7 @@ struct Options {
   std::vector<std::string> shapes = {"4096x4096", "4096x11008", "11008x4096", "4096x14336",
                                      "8192x28672"};
   std::vector<double> rates = {0.1, 0.3, 0.55, 1.0};
+  std::vector<std::string> tables = {"32000x4096"};
 };
 
 double Seconds() {
@@ -63,6 +68,12 @@ void FillHalves(const uint16_t* from, int64_t n, uint64_t& state) {
     to[i] = static_cast<uint16_t>(0x2400u | (NextRandom(state) & 0x83ffu));
 }
 
+std::pair<int64_t, int64_t> ParseShape(const std::string& text) {
+  const size_t x = text.find('x');
+  if (x == std::string::npos) throw CLI::ValidationError("--shape", "expected OUTxIN");
+  return {std::stoll(text.substr(0, x)), std::stoll(text.substr(x + 1))};
+}
+
 class Bench {
  public:
   explicit Bench(const Options& options)
@@ -86,10 +97,12 @@ class Bench {
     fmt::print("|{0:-<13}|{0:-<7}|{0:-<7}|{0:-<11}|{0:-<10}|{0:-<8}|{0:-<13}|{0:-<14}|{0:-<9}|\n",
                "");
     for (const std::string& text : options_.shapes) {
-      const size_t x = text.find('x');
-      if (x == std::string::npos) throw CLI::ValidationError("--shape", "expected OUTxIN");
-      for (const double rate : options_.rates)
-        RunShape(std::stoll(text.substr(0, x)), std::stoll(text.substr(x + 1)), rate);
+      const auto [d_out, d_in] = ParseShape(text);
+      for (const double rate : options_.rates) RunShape(d_out, d_in, rate);
+    }
+    for (const std::string& text : options_.tables) {
+      const auto [d_out, d_in] = ParseShape(text);
+      for (const int bits : {8, 6, 4}) RunTable(d_out, d_in, bits);
     }
   }
 
@@ -97,16 +110,12 @@ class Bench {
   void RunShape(int64_t d_out, int64_t d_in, double bpw) {
     const int64_t rank = RankForBpw(d_out, d_in, 2, bpw) / 8 * 8;
     const LittleBitShape shape{d_out, d_in, rank, 2};
-    const uint64_t layer_bytes = CompressedBytes(shape);
-    const int64_t copies =
-        options_.cache
-            ? 1
-            : std::max<int64_t>(1, (options_.megabytes << 20) / static_cast<int64_t>(layer_bytes));
-    LargeMemory memory(layer_bytes * static_cast<uint64_t>(copies));
+    const auto layer_bytes = static_cast<int64_t>(CompressedBytes(shape));
+    LargeMemory memory(static_cast<uint64_t>(layer_bytes * Copies(layer_bytes)));
     FillRandom(memory.bytes());
     std::vector<std::vector<CompressedPath>> layers;
     uint64_t state = 7;
-    for (int64_t i = 0; i < copies; ++i) {
+    for (int64_t i = 0; i < Copies(layer_bytes); ++i) {
       layers.push_back(Layout(shape, memory));
       for (const CompressedPath& path : layers.back()) {
         FillHalves(path.g, d_in, state);
@@ -114,35 +123,88 @@ class Bench {
         FillHalves(path.l, rank, state);
       }
     }
+    const Measured measured =
+        Measure(d_out, d_in, layer_bytes, [&](int64_t call, const float* x, float* y) {
+          const CompressedCall layer{&layers[call % layers.size()], x, y};
+          linear_.Run({&layer, 1}, 1);
+        });
+    const double signs = 2.0 * static_cast<double>(rank) * static_cast<double>(d_in + d_out);
+    Print(d_out, d_in, fmt::format("{}", bpw), rank, layer_bytes, signs, measured);
+  }
+
+  // An embedding or head in groups of 8, 6 or 4 bits. Any bits are codes and scales.
+  void RunTable(int64_t d_out, int64_t d_in, int bits) {
+    const int64_t row_bytes = GroupQuantRowBytes({.rows = d_out, .cols = d_in, .bits = bits});
+    const int64_t bytes = d_out * row_bytes;
+    LargeMemory memory(static_cast<uint64_t>(bytes * Copies(bytes)));
+    FillRandom(memory.bytes());
+    table_input_ = LargeMemory(static_cast<uint64_t>(GroupInputBytes(bits, d_in)));
+    const Measured measured =
+        Measure(d_out, d_in, bytes, [&](int64_t call, const float* x, float* y) {
+          const std::byte* table = memory.bytes().data() + call % Copies(bytes) * bytes;
+          MultiplyTable({table, row_bytes, d_in}, d_out, bits, x, y);
+        });
+    Print(d_out, d_in, fmt::format("q{}", bits), 0, bytes, 0, measured);
+  }
+
+  void MultiplyTable(const GroupRows& table, int64_t rows, int bits, const float* x, float* y) {
+    const FloatKernels& floats = *kernels_.floats;
+    const GroupKernels& groups = *kernels_.groups;
+    if (!options_.exact) {
+      PrepareGroupInput(bits, x, table.cols, table_input_.bytes().data());
+    }
+    pool_.ForEach(rows, 64, [&](int, int64_t begin, int64_t end) {
+      if (options_.exact) {
+        const auto dot = bits == 8   ? floats.group_dot8
+                         : bits == 6 ? floats.group_dot6
+                                     : floats.group_dot4;
+        dot(table.bytes, table.row_bytes, table.cols, x, begin, end, y);
+      } else {
+        const auto dots = bits == 8 ? groups.dots8 : bits == 6 ? groups.dots6 : groups.dots4;
+        dots(table, table_input_.bytes().data(), begin, end, y);
+      }
+    });
+  }
+
+  int64_t Copies(int64_t bytes) const {
+    return options_.cache ? 1 : std::max<int64_t>(1, (options_.megabytes << 20) / bytes);
+  }
+
+  struct Measured {
+    double seconds;      // of one call, the median round's
+    double reading;      // share of the rate of plain reading
+    double dense_ratio;  // an fp16 product's seconds over these
+  };
+
+  // run(number of the call, x [d_in], y [d_out]), which reads `bytes`.
+  template <typename RunOnce>
+  Measured Measure(int64_t d_out, int64_t d_in, int64_t bytes, const RunOnce& run) {
+    uint64_t state = 8;
     std::vector<float> x(static_cast<size_t>(d_in)), y(static_cast<size_t>(d_out));
     for (float& value : x) value = static_cast<float>(NextRandom(state) >> 40) * 0x1p-24f - 0.5f;
-
     // A round's share of time for each: some milliseconds.
-    const int64_t calls =
-        std::clamp<int64_t>((24 << 20) / static_cast<int64_t>(layer_bytes), 1, 4 * copies + 64);
-    std::vector<double> layer_seconds, signs_rate, reading, dense_ratio;
-    const double bytes = static_cast<double>(layer_bytes);
-    const double signs = 2.0 * static_cast<double>(rank) * static_cast<double>(d_in + d_out);
-    size_t next = 0;
+    const int64_t calls = std::clamp<int64_t>((24 << 20) / bytes, 1, 4 * Copies(bytes) + 64);
+    std::vector<double> own_seconds, reading, dense_ratio;
+    int64_t next = 0;
     for (int round = 0; round < options_.rounds; ++round) {
       const double begin = Seconds();
-      for (int64_t i = 0; i < calls; ++i) {
-        const CompressedCall call{&layers[next++ % layers.size()], x.data(), y.data()};
-        linear_.Run({&call, 1}, 1);
-      }
+      for (int64_t i = 0; i < calls; ++i) run(next++, x.data(), y.data());
       const double seconds = (Seconds() - begin) / static_cast<double>(calls);
-      const double read_rate = ReadRate();
-      const double dense_seconds = DenseSeconds(d_out, d_in, x, y);
-      layer_seconds.push_back(seconds);
-      reading.push_back(bytes / seconds / read_rate);
-      dense_ratio.push_back(dense_seconds / seconds);
+      own_seconds.push_back(seconds);
+      reading.push_back(static_cast<double>(bytes) / seconds / ReadRate());
+      dense_ratio.push_back(DenseSeconds(d_out, d_in, x, y) / seconds);
     }
-    const double seconds = Median(layer_seconds);
+    return {Median(own_seconds), Median(reading), Median(dense_ratio)};
+  }
+
+  static void Print(int64_t d_out, int64_t d_in, const std::string& rate, int64_t rank,
+                    int64_t bytes, double signs, const Measured& measured) {
     fmt::print(
         "| {:>11} | {:>5} | {:>5} | {:>9.0f} | {:>8.1f} | {:>6.2f} | {:>11.1f} | {:>12.1f} "
         "| {:>7.1f} |\n",
-        fmt::format("{}x{}", d_out, d_in), bpw, rank, bytes / 1024, seconds * 1e6,
-        bytes / seconds / 1e9, signs / seconds / 1e9, 100 * Median(reading), Median(dense_ratio));
+        fmt::format("{}x{}", d_out, d_in), rate, rank, static_cast<double>(bytes) / 1024,
+        measured.seconds * 1e6, static_cast<double>(bytes) / measured.seconds / 1e9,
+        signs / measured.seconds / 1e9, 100 * measured.reading, measured.dense_ratio);
     std::fflush(stdout);
   }
 
@@ -192,6 +254,7 @@ class Bench {
   ThreadPool pool_;
   CompressedLinear linear_;
   LargeMemory dense_;
+  LargeMemory table_input_{0};
   int64_t dense_at_ = 0;
 };
 
@@ -209,6 +272,7 @@ int main(int argc, char** argv) {
   app.add_flag("--cache", options.cache, "One layer again and again");
   app.add_option("--shape", options.shapes, "OUTxIN, once or more");
   app.add_option("--bpw", options.rates, "Bits per weight, once or more");
+  app.add_option("--table", options.tables, "ROWSxCOLS of a table in groups, once or more");
   CLI11_PARSE(app, argc, argv);
   llmq::Bench(options).Run();
 }
