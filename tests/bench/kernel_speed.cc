@@ -2,10 +2,11 @@
 // all in one run and in turns, so that a busy machine slows all alike.
 //
 //   kernel_speed [--threads N] [--megabytes M] [--rounds R] [--exact] [--cache] [--shape OUTxIN]...
-//                [--table ROWSxCOLS]...
+//                [--kernel OUTxIN]... [--table ROWSxCOLS]...
 //
-// Then embeddings or heads in groups of 8, 6 and 4 bits ("q8" and so on, without rank and signs).
-// Weights are used in rotation through more memory than the caches hold (--megabytes), but for
+// Then single matrices of signs ("sums"), and embeddings or heads in groups of 8, 6 and 4 bits
+// ("q8" and so on, without signs). Weights are used in rotation through more memory than the caches
+// hold (--megabytes), but for
 // --cache, which uses one layer again and again. "us" is the median round's; ratios are medians of
 // each round's ratio.
 #include <fmt/format.h>
@@ -41,6 +42,7 @@ struct Options {
   std::vector<std::string> shapes = {"4096x4096", "4096x11008", "11008x4096", "4096x14336",
                                      "8192x28672"};
   std::vector<double> rates = {0.1, 0.3, 0.55, 1.0};
+  std::vector<std::string> kernels = {"4096x4096"};
   std::vector<std::string> tables = {"32000x4096"};
 };
 
@@ -100,6 +102,10 @@ class Bench {
       const auto [d_out, d_in] = ParseShape(text);
       for (const double rate : options_.rates) RunShape(d_out, d_in, rate);
     }
+    for (const std::string& text : options_.kernels) {
+      const auto [d_out, d_in] = ParseShape(text);
+      RunKernel(d_out, d_in);
+    }
     for (const std::string& text : options_.tables) {
       const auto [d_out, d_in] = ParseShape(text);
       for (const int bits : {8, 6, 4}) RunTable(d_out, d_in, bits);
@@ -130,6 +136,30 @@ class Bench {
         });
     const double signs = 2.0 * static_cast<double>(rank) * static_cast<double>(d_in + d_out);
     Print(d_out, d_in, fmt::format("{}", bpw), rank, layer_bytes, signs, measured);
+  }
+
+  // One factor's sums of signs alone: what a layer's two stages do besides preparing inputs.
+  void RunKernel(int64_t d_out, int64_t d_in) {
+    const int64_t bytes = 4 * SignTileWords(d_out, d_in);
+    LargeMemory memory(static_cast<uint64_t>(bytes * Copies(bytes)));
+    FillRandom(memory.bytes());
+    const SignProduct& product = options_.exact ? *kernels_.exact : *kernels_.int8;
+    LargeMemory prepared(static_cast<uint64_t>(product.prepared_bytes(d_in)));
+    bool is_prepared = false;
+    const Measured measured =
+        Measure(d_out, d_in, bytes, [&](int64_t call, const float* x, float* y) {
+          if (!std::exchange(is_prepared, true)) {
+            product.prepare(nullptr, x, d_in, prepared.bytes().data());
+          }
+          const std::byte* words = memory.bytes().data() + call % Copies(bytes) * bytes;
+          const SignTiles tiles{reinterpret_cast<const uint32_t*>(words), d_out, d_in};
+          pool_.ForEach(TileBlocks(d_out), 4, [&](int, int64_t begin, int64_t end) {
+            product.sums(tiles, prepared.bytes().data(), begin * kTileRows,
+                         std::min(end * kTileRows, d_out), y + begin * kTileRows);
+          });
+        });
+    const double signs = static_cast<double>(d_out) * static_cast<double>(d_in);
+    Print(d_out, d_in, "sums", 0, bytes, signs, measured);
   }
 
   // An embedding or head in groups of 8, 6 or 4 bits. Any bits are codes and scales.
@@ -272,6 +302,7 @@ int main(int argc, char** argv) {
   app.add_flag("--cache", options.cache, "One layer again and again");
   app.add_option("--shape", options.shapes, "OUTxIN, once or more");
   app.add_option("--bpw", options.rates, "Bits per weight, once or more");
+  app.add_option("--kernel", options.kernels, "OUTxIN of a matrix of signs, once or more");
   app.add_option("--table", options.tables, "ROWSxCOLS of a table in groups, once or more");
   CLI11_PARSE(app, argc, argv);
   llmq::Bench(options).Run();
