@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "llmq/arriving_weights.h"
 #include "llmq/model_config.h"
 #include "llmq/tensor.h"
 
@@ -35,7 +36,9 @@ class Checkpoint {
   // against its expected shape, before this returns. Throws Error: kModelNotFound (no such
   // directory, or no config.json or weights in it), kGeneral (damaged, inconsistent, unsupported;
   // only pytorch_model.bin: with advice).
-  explicit Checkpoint(const std::filesystem::path& directory);
+  // Files that `arriving` has (nullptr: none) need not be there: their headers are checked instead,
+  // and Get() waits for them. It must outlive this.
+  explicit Checkpoint(const std::filesystem::path& directory, ArrivingWeights* arriving = nullptr);
   ~Checkpoint();
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
@@ -46,17 +49,21 @@ class Checkpoint {
   // verbatim.
   const ModelFiles& files() const;
 
-  // All tensors, sorted by name, also those the architecture does not use.
+  // All tensors, sorted by name, also those the architecture does not use. If files are still
+  // coming, only Get() makes sure that a tensor's data may be read.
   std::span<const TensorView> tensors() const;
   const TensorView* Find(std::string_view name) const;  // nullptr if absent
-  const TensorView& Get(std::string_view name) const;   // throws Error{kGeneral} naming it
+  // Throws Error{kGeneral} naming it if it is absent, ArrivalError if its file does not come.
+  const TensorView& Get(std::string_view name) const;
+  // The names of the weight files: those first that the blocks need first.
+  std::vector<std::string> FilesInOrder() const;
   // The tensor's pages may leave memory; the view stays valid.
   void Release(const TensorView& tensor) const;
 
   int64_t parameter_count() const;  // elements of all tensors; a tied head counts once
   int64_t fp16_bytes() const;       // 2 * parameter_count(): what compression ratios compare with
   // Checksum over config.json and every shard's header, size and sampled content (64 KiB in each
-  // MiB): names the weights for checkpoints without reading them all.
+  // MiB): names the weights for checkpoints without reading them all. Waits for all files.
   uint64_t Fingerprint() const;
 
  private:

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "llmq/arriving_weights.h"
 #include "llmq/bit_budget.h"
 #include "llmq/group_quant.h"
 #include "llmq/text_dataset.h"
@@ -84,7 +85,12 @@ struct TrainOptions {
 };
 
 struct CompressOptions {
-  std::filesystem::path model;   // checkpoint directory
+  std::filesystem::path model;  // checkpoint directory
+  // Its weight files that are still to come; nullptr: all are there. They are waited for when they
+  // are needed.
+  ArrivingWeights* arriving = nullptr;
+  // Names the content of all weight files for checkpoints; empty: it is read.
+  std::string weights_digest;
   std::string source_name;       // the model as the user named it, for the file's metadata
   std::filesystem::path output;  // the .littlebit file to make
   RankOptions rank;

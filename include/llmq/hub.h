@@ -6,14 +6,22 @@
 #ifndef LLMQ_HUB_H_
 #define LLMQ_HUB_H_
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
+
+#include "llmq/arriving_weights.h"
 
 namespace llmq {
 
@@ -80,6 +88,22 @@ class HubModel {
   // The same with all weights. After FetchSmallFiles() it fetches only the rest.
   std::filesystem::path FetchAll();
 
+  // Of the weights that are not in the cache the headers, without the rest; after
+  // FetchSmallFiles(). nullopt if the Hub cannot be asked and the small files came from the cache.
+  std::optional<std::vector<ArrivingFile>> FetchHeaders();
+  // FetchAll(), weights in this order (others after them). `arrived` hears of each that is there,
+  // from any thread.
+  void FetchWeights(const std::vector<std::string>& order,
+                    const std::function<void(const std::string& name)>& arrived);
+  // Bytes that FetchWeights() will write. Throws Error{kGeneral} if there is no room for them.
+  // After FetchHeaders().
+  uint64_t ExpectRoom() const;
+  // Ends a Fetch...() of another thread with Error{kUserCancelled}.
+  void Stop();
+  // Names and checksums of the weight files, which name their content: of the Hub's list, or those
+  // that the cache's links show. Empty if neither says so.
+  std::string WeightsDigest() const;
+
   // The snapshot holds config.json and all weights: FetchAll() would fetch nothing large.
   bool HasWeights() const;
   const std::string& commit() const;  // 40 hexadecimal digits
@@ -87,6 +111,44 @@ class HubModel {
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+// The weights that a model's cache lacks, fetched by a thread of their own while others work with
+// those that have come.
+class HubWeights : public ArrivingWeights {
+ public:
+  // `files` are model.FetchHeaders(). Both must outlive this.
+  HubWeights(HubModel& model, std::vector<ArrivingFile> files, HubObserver& observer);
+  ~HubWeights() override;  // ends the download; what has come stays for the next run
+  HubWeights(const HubWeights&) = delete;
+  HubWeights& operator=(const HubWeights&) = delete;
+
+  // Begins. From here on the observer hears of the download from its thread. `while_waiting` is
+  // called ten times a second while the thread that called Start() waits for a file. Throws
+  // Error{kGeneral} if there is no room on the disk.
+  void Start(const std::vector<std::string>& order, std::function<void()> while_waiting);
+  std::span<const ArrivingFile> files() const override { return files_; }
+  std::optional<Error> Wait(const std::string& name) noexcept override;
+  // Time in which something could not go on without a file that was still to come.
+  double waited_seconds() const;
+
+ private:
+  void Run(const std::vector<std::string>& order);
+  bool Settled(const std::string& name) const;
+
+  HubModel& model_;
+  const std::vector<ArrivingFile> files_;
+  HubObserver& observer_;
+  std::function<void()> while_waiting_;
+  std::thread::id starter_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::string> arrived_;
+  std::optional<Error> failure_;
+  int waiting_ = 0;  // threads
+  std::chrono::steady_clock::time_point waiting_since_;
+  double waited_seconds_ = 0;
+  std::thread thread_;
 };
 
 // Files of a repository, "folder/file.parquet", by the same rules. Returns their paths in the cache

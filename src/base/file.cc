@@ -33,28 +33,72 @@ std::string Reason() { return std::generic_category().message(errno); }
                               : "Check that the directory exists and is writable");
 }
 
-}  // namespace
-
-MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) ThrowOpenError(path);
-  struct stat status;
-  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-    close(fd);
+// A regular file, open for reading.
+class InputFile {
+ public:
+  explicit InputFile(const std::filesystem::path& path)
+      : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ < 0) ThrowOpenError(path);
+    struct stat status;
+    if (fstat(fd_, &status) == 0 && S_ISREG(status.st_mode)) {
+      size_ = static_cast<size_t>(status.st_size);
+      return;
+    }
+    close(fd_);
     throw Error(ErrorCode::kGeneral,
                 fmt::format("{}: expected a regular file, found something else", path.string()),
                 "Give the path of a file");
   }
-  size_ = static_cast<size_t>(status.st_size);
-  if (size_ > 0) {
-    void* mapping = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (mapping == MAP_FAILED) {
-      close(fd);
-      ThrowOpenError(path);
-    }
-    data_ = static_cast<const std::byte*>(mapping);
+  ~InputFile() { close(fd_); }
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  int fd() const { return fd_; }
+  size_t size() const { return size_; }
+
+ private:
+  int fd_;
+  size_t size_ = 0;
+};
+
+}  // namespace
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
+  const InputFile file(path);
+  size_ = file.size();
+  if (size_ == 0) return;
+  void* mapping = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd(), 0);
+  if (mapping == MAP_FAILED) ThrowOpenError(path);
+  data_ = static_cast<const std::byte*>(mapping);
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path, uint64_t bytes)
+    : path_(path), size_(bytes) {
+  void* addresses =
+      mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (addresses == MAP_FAILED) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected addresses for {} bytes, found: {}", path.string(), bytes,
+                            Reason()),
+                "Raise the limit of virtual memory (ulimit -v)");
   }
-  close(fd);
+  data_ = static_cast<const std::byte*>(addresses);
+}
+
+MappedFile MappedFile::Reserve(const std::filesystem::path& path, uint64_t bytes) {
+  return MappedFile(path, bytes);
+}
+
+void MappedFile::Fill() const {
+  const InputFile file(path_);
+  if (file.size() != size_) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected {} bytes, found {}", path_.string(), size_, file.size()),
+                "Fetch the file again");
+  }
+  void* mapping =
+      mmap(const_cast<std::byte*>(data_), size_, PROT_READ, MAP_PRIVATE | MAP_FIXED, file.fd(), 0);
+  if (mapping == MAP_FAILED) ThrowOpenError(path_);
 }
 
 MappedFile::~MappedFile() {
@@ -151,6 +195,12 @@ void EnsureWritableDirectory(const std::filesystem::path& directory) {
   }
   // Opening and dropping the temporary proves that a file can be made here.
   AtomicFile probe(directory / ".llm-quantize-probe");
+}
+
+bool OnSameFileSystem(const std::filesystem::path& a, const std::filesystem::path& b) {
+  struct stat of_a;
+  struct stat of_b;
+  return stat(a.c_str(), &of_a) == 0 && stat(b.c_str(), &of_b) == 0 && of_a.st_dev == of_b.st_dev;
 }
 
 uint64_t FreeDiskBytes(const std::filesystem::path& directory) {

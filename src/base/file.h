@@ -20,6 +20,9 @@ class MappedFile {
  public:
   // Throws Error{kModelNotFound} if the path does not exist, Error{kGeneral} if it cannot be read.
   explicit MappedFile(const std::filesystem::path& path);
+  // Addresses for a file of `bytes` bytes that is still to come to `path`: nobody may read them
+  // before Fill(). Throws Error{kGeneral} if there are not that many.
+  static MappedFile Reserve(const std::filesystem::path& path, uint64_t bytes);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -28,11 +31,16 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  // The file that Reserve() expected has come: bytes() are its bytes, at the same addresses. Throws
+  // as the constructor, and Error{kGeneral} if its size is another.
+  void Fill() const;
   // Tells the kernel that these bytes (inside bytes()) will not be needed soon: they leave the
   // resident set.
   void Release(std::span<const std::byte> part) const;
 
  private:
+  MappedFile(const std::filesystem::path& path, uint64_t bytes);  // Reserve()
+
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
@@ -79,6 +87,9 @@ void WriteFileAtomically(const std::filesystem::path& path, std::string_view tex
 // Creates `directory` and its parents if needed and proves that a file can be made there.
 // Throws Error{kGeneral} naming the directory and the reason.
 void EnsureWritableDirectory(const std::filesystem::path& directory);
+
+// Both exist; what is written to one leaves less room for the other.
+bool OnSameFileSystem(const std::filesystem::path& a, const std::filesystem::path& b);
 
 // Bytes available to this user on the file system that holds `directory` (which exists).
 uint64_t FreeDiskBytes(const std::filesystem::path& directory);

@@ -15,6 +15,8 @@ inline constexpr size_t kMaxNameBytes = 1024;
 inline constexpr size_t kMaxDimensions = 8;
 // Elements times the widest type, and sums over a model, stay below 2^63.
 inline constexpr uint64_t kMaxElements = uint64_t{1} << 56;
+// The cap of safetensors' reference implementation.
+inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
 bool HasControlCharacters(std::string_view name);
 

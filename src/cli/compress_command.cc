@@ -138,41 +138,71 @@ void LogEnd(const CompressArguments& arguments, const CompressOutcome& outcome) 
                       FormatBytes(outcome.report.file_bytes)));
 }
 
+// Bytes that the download of weights will take from the output directory's file system.
+uint64_t BytesToCome(const ModelSource& source, const CompressArguments& arguments) {
+  if (source.arriving() == nullptr) return 0;
+  const uint64_t bytes = source.hub->model.ExpectRoom();
+  return OnSameFileSystem(arguments.output_dir, source.directory) ? bytes : 0;
+}
+
+// From here on the missing weights come while the work goes on.
+void StartDownload(ModelSource& source, const Checkpoint& checkpoint, CompressOptions& options,
+                   CommandObserver& observer) {
+  if (!source.hub) return;
+  options.weights_digest = source.hub->model.WeightsDigest();
+  options.arriving = source.arriving();
+  if (options.arriving == nullptr) return;
+  LogInfo(fmt::format("Downloading {} weight file{} of {} meanwhile",
+                      options.arriving->files().size(),
+                      options.arriving->files().size() == 1 ? "" : "s", source.name));
+  source.hub->observer.GoToBackground();
+  source.hub->weights->Start(checkpoint.FilesInOrder(), [&] { observer.ShowDownload(); });
+}
+
+std::optional<DownloadReport> DownloadOf(const ModelSource& source) {
+  if (source.arriving() == nullptr) return std::nullopt;
+  const DownloadObserver& observer = source.hub->observer;
+  return DownloadReport{observer.bytes(), observer.seconds(),
+                        source.hub->weights->waited_seconds()};
+}
+
 void RunCompress(CompressArguments arguments, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
   const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
   CheckCompressValues(arguments, environment);
   const std::string named = arguments.model;
-  ModelSource source = ResolveModel(named, arguments.revision, ModelNeed::kSmallFiles);
+  ModelSource source = ResolveModel(named, arguments.revision, ModelNeed::kHeaders);
   const fs::path& model = arguments.directory = source.directory;
   arguments.model = source.name;
   if (arguments.dry_run) {
     if (arguments.format != "littlebit") LogWarning("Sizes are those of --format littlebit");
-    const CompressPlan plan = source.has_weights ? PlanFromCheckpoint(arguments, Checkpoint(model))
-                                                 : PlanFromConfig(arguments, model);
+    const CompressPlan plan =
+        source.has_headers() ? PlanFromCheckpoint(arguments, Checkpoint(model, source.arriving()))
+                             : PlanFromConfig(arguments, model);
     output.Result(PlanJson(arguments, plan),
                   PlanText(arguments, plan, GetVerbosity() >= Verbosity::kVerbose));
     return;
   }
   ChosenText text = ChooseText(arguments.text);
-  if (source.from_hub &&
-      !source.has_weights) {  // what would end the run should not wait for gigabytes
-    (void)PlanFromConfig(arguments, model);
-    CheckDestinations(arguments, model);
+  if (source.hub && !source.has_headers()) {  // the Hub could not be asked: it must be, or says why
     source = ResolveModel(named, arguments.revision, ModelNeed::kWeights);
-    arguments.directory = source.directory;  // of a branch that has moved, another one
+    arguments.directory = source.directory;
   }
-  const Checkpoint checkpoint(model);  // every header and shape, before hours of work
+  // Every header and shape, before hours of work and gigabytes.
+  const Checkpoint checkpoint(model, source.arriving());
   const uint64_t gguf_bytes = CheckConversion(arguments, checkpoint.files(), checkpoint.config());
   const CompressPlan plan = PlanFromCheckpoint(arguments, checkpoint);
   CheckDestinations(arguments, model);
-  CheckDiskSpace(arguments.output_dir, plan.file.file_bytes + gguf_bytes);
+  CheckDiskSpace(arguments.output_dir,
+                 plan.file.file_bytes + gguf_bytes + BytesToCome(source, arguments));
 
   CompressOptions options = MakeCompressOptions(arguments, environment);
   options.training_text = std::move(text.training);
   LogStart(arguments, checkpoint.config(), checkpoint.parameter_count());
   Progress progress;
-  CommandObserver observer(checkpoint.config(), progress);
+  CommandObserver observer(checkpoint.config(), progress,
+                           source.hub ? &source.hub->observer : nullptr);
+  StartDownload(source, checkpoint, options, observer);
   WarnAboutLimits(arguments, options, plan.ranks, observer);
   CompressOutcome outcome =
       arguments.quality_threshold
@@ -191,6 +221,7 @@ void RunCompress(CompressArguments arguments, Output& output) {
   }
   LogEnd(arguments, outcome);
   outcome.warnings = observer.warnings();
+  outcome.download = DownloadOf(source);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   output.Result(CompressJson(arguments, checkpoint.config(), outcome),
                 CompressText(arguments, outcome));

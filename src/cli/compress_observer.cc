@@ -35,8 +35,9 @@ std::string LayerLines::Add(const LayerReport& matrix) {
                      sum.bits / sum.weights, sum.weighted_error / sum.weights);
 }
 
-CommandObserver::CommandObserver(const ModelConfig& config, Progress& progress)
-    : config_(config), lines_(config), progress_(progress) {}
+CommandObserver::CommandObserver(const ModelConfig& config, Progress& progress,
+                                 DownloadObserver* download)
+    : config_(config), lines_(config), progress_(progress), download_(download) {}
 
 void CommandObserver::BeginStage(const std::string& stage, int64_t total, int64_t done,
                                  const std::string& unit) {
@@ -77,6 +78,15 @@ void CommandObserver::Warning(const std::string& message) {
   warnings_.push_back(message);
 }
 
-bool CommandObserver::StopRequested() { return InterruptRequested(); }
+void CommandObserver::ShowDownload() {
+  if (download_ == nullptr) return;
+  for (const std::string& message : download_->TakeMessages()) Info(message);
+  progress_.SetAbove(download_->Line());
+}
+
+bool CommandObserver::StopRequested() {
+  ShowDownload();
+  return InterruptRequested();
+}
 
 }  // namespace llmq

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/download_observer.h"
 #include "cli/progress.h"
 #include "llmq/compress.h"
 #include "llmq/model_config.h"
@@ -36,8 +37,9 @@ class LayerLines {
 
 class CommandObserver : public CompressObserver {
  public:
-  // Borrows `progress`.
-  CommandObserver(const ModelConfig& config, Progress& progress);
+  // Borrows `progress`, and `download` (nullptr: none), which goes on beside the compression.
+  CommandObserver(const ModelConfig& config, Progress& progress,
+                  DownloadObserver* download = nullptr);
 
   void BeginStage(const std::string& stage, int64_t total, int64_t done,
                   const std::string& unit) override;
@@ -49,12 +51,16 @@ class CommandObserver : public CompressObserver {
   void Warning(const std::string& message) override;
   bool StopRequested() override;
 
+  // What the download has to tell by now. Called from the thread that draws.
+  void ShowDownload();
+
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   const ModelConfig& config_;
   LayerLines lines_;
   Progress& progress_;
+  DownloadObserver* download_;
   std::vector<std::string> warnings_;
 };
 

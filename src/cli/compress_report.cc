@@ -136,6 +136,11 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
         {"seconds", report.train_seconds},
         {"calibrate_seconds", report.calibrate_seconds},
         {"factorize_seconds", report.factorize_seconds}}}};
+  if (outcome.download) {
+    json["download"] = {{"bytes", outcome.download->bytes},
+                        {"seconds", outcome.download->seconds},
+                        {"waited_seconds", outcome.download->waited_seconds}};
+  }
   if (arguments.quality_threshold) json["quality_search"] = SearchJson(arguments, outcome.tries);
   json["layers"] = Json::array();
   for (const LayerReport& layer : report.layers) json["layers"].push_back(LayerJson(layer));

@@ -22,11 +22,19 @@ struct QualityTry {
   bool passed = false;
 };
 
+// Of weights that came while the model was being compressed.
+struct DownloadReport {
+  uint64_t bytes = 0;
+  double seconds = 0;
+  double waited_seconds = 0;  // in which work could not go on without them
+};
+
 struct CompressOutcome {
   CompressReport report;
   std::optional<Quality> quality;  // absent with --skip-validation
-  std::vector<QualityTry> tries;   // of the search; empty without a threshold
-  double seconds = 0;              // the whole command
+  std::optional<DownloadReport> download;
+  std::vector<QualityTry> tries;  // of the search; empty without a threshold
+  double seconds = 0;             // the whole command
   std::vector<std::string> warnings;
 };
 

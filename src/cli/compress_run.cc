@@ -83,6 +83,12 @@ CompressReport CompressTo(const CompressArguments& arguments, const CompressOpti
   return report;
 }
 
+// Measuring runs the original, all of it.
+void AwaitOriginal(const CompressOptions& options, CommandObserver& observer) {
+  if (options.arriving != nullptr) WaitForAll(*options.arriving);
+  observer.ShowDownload();
+}
+
 struct Best {
   TryFile file;
   CompressReport report;
@@ -120,6 +126,7 @@ CompressOutcome CompressOnce(const CompressArguments& arguments, const CompressO
   outcome.report = CompressTo(arguments, options, observer, progress);
   if (arguments.skip_validation) return outcome;
   try {
+    AwaitOriginal(options, observer);
     QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads,
                        progress);
     const std::unique_ptr<Model> compressed = meter.Open(options.output);
@@ -141,6 +148,7 @@ CompressOutcome CompressToThreshold(const CompressArguments& arguments,
   const double threshold = *arguments.quality_threshold;
   const OutputFormat format = OutputFormatFromName(arguments.format);
   QualitySearch search(arguments.target_bpw, environment.max_bpw, environment.rank_search);
+  AwaitOriginal(options, observer);
   QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads, progress);
   CompressOutcome outcome;
   std::optional<Best> best;

@@ -177,7 +177,7 @@ void PrintGguf(const ModelInfoOptions& options, Output& output) {
         options.check ? &check : nullptr, output);
 }
 
-// Of a model of the Hub whose weights have not been fetched: its shapes say how many there are.
+// Of a model of the Hub that cannot be asked: the shapes that config.json implies.
 Summary SummaryOfConfig(const ModelSource& source) {
   const ModelFiles files = ReadModelFiles(source.directory);
   ModelConfig config = ParseModelConfig(files, (source.directory / "config.json").string());
@@ -200,17 +200,16 @@ void RunModelInfo(const ModelInfoOptions& options, Output& output) {
     return Print(options, summary, options.check ? &check : nullptr, output);
   }
   if (LooksLikeGguf(options.model)) return PrintGguf(options, output);
-  const ModelSource source =
-      ResolveModel(options.model, options.revision,
-                   options.check ? ModelNeed::kWeights : ModelNeed::kSmallFiles);
-  if (source.from_hub && !source.has_weights) {
+  const ModelSource source = ResolveModel(
+      options.model, options.revision, options.check ? ModelNeed::kWeights : ModelNeed::kHeaders);
+  if (source.hub && !source.has_headers()) {
     return Print(options, SummaryOfConfig(source), nullptr, output);
   }
-  const Checkpoint checkpoint(source.directory);
+  const Checkpoint checkpoint(source.directory, source.arriving());
   const ModelConfig& config = checkpoint.config();
   const Summary summary = {ModelName(source.name), config, checkpoint.parameter_count(),
                            config.torch_dtype.empty()
-                               ? TorchName(checkpoint.Get(kEmbeddingName).dtype)
+                               ? TorchName(checkpoint.Find(kEmbeddingName)->dtype)
                                : config.torch_dtype};
   CheckResult check;
   if (options.check) check = CheckCheckpoint(checkpoint);

@@ -7,10 +7,8 @@
 #include <system_error>
 
 #include "base/log.h"
-#include "cli/download_observer.h"
 #include "llmq/checkpoint.h"
 #include "llmq/error.h"
-#include "llmq/hub.h"
 #include "llmq/littlebit_file.h"
 
 namespace llmq {
@@ -54,13 +52,18 @@ HubRepository WithRevision(HubRepository id, const std::string& model,
 }
 
 ModelSource FromHub(const HubRepository& id, ModelNeed need, const EnvironmentLookup& look_up) {
-  HubSettings settings = ReadHubSettings(look_up);
-  DownloadObserver observer(settings.progress);
-  HubModel model(std::move(settings), id, observer);
-  ModelSource source{.directory = model.FetchSmallFiles(), .name = id.id, .from_hub = true};
-  if (need == ModelNeed::kWeights) {
+  auto hub = std::make_shared<HubSource>(ReadHubSettings(look_up), id);
+  HubModel& model = hub->model;
+  ModelSource source{.directory = model.FetchSmallFiles(), .name = id.id, .hub = hub};
+  if (need != ModelNeed::kSmallFiles) {
     (void)ParseModelConfig(ReadModelFiles(source.directory), id.id + ": config.json");
-    source.directory = model.FetchAll();
+  }
+  if (need == ModelNeed::kWeights) source.directory = model.FetchAll();
+  if (need == ModelNeed::kHeaders) {
+    auto files = model.FetchHeaders();
+    if (files && !files->empty()) {
+      hub->weights = std::make_unique<HubWeights>(model, std::move(*files), hub->observer);
+    }
   }
   source.has_weights = model.HasWeights();
   LogVerbose(

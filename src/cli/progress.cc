@@ -85,10 +85,21 @@ std::string Progress::Times() const {
   return fmt::format("{} elapsed, {} left", FormatDuration(elapsed), FormatDuration(left));
 }
 
-void Progress::Print(const std::string& line) {
+void Progress::Print(const std::string& line, const std::string& above) {
   if (style_ == ProgressStyle::kSilent) return;
-  drawn_ = Animated(style_);
-  Write(stream_, drawn_ ? "\r" + line + "\033[K" : line + "\n");
+  std::string text;
+  if (Animated(style_)) {
+    const int lines = above.empty() ? 1 : 2;
+    if (drawn_ > lines) Clear();
+    text = drawn_ == 2 ? "\r\033[1A" : "\r";
+    if (lines == 2) text += fmt::format("{}\033[K\n", FitDetail(above, 0));
+    text += line + "\033[K";
+    drawn_ = lines;
+  } else {
+    if (!above.empty()) text = above + "\n";
+    if (!line.empty()) text += line + "\n";
+  }
+  Write(stream_, text);
   last_print_ = clock_();
 }
 
@@ -99,39 +110,53 @@ void Progress::Begin(const std::string& stage, int64_t total, int64_t done, cons
   stage_ = stage;
   unit_ = unit;
   units_ = units;
+  detail_.clear();
   total_ = total;
   done_ = begun_with_ = done;
   begin_ = clock_();
-  Print(Line(done > 0 ? "resumed" : Times()));
+  Print(Line(done > 0 ? "resumed" : Times()), above_);
 }
 
 void Progress::Advance(int64_t done, std::string_view detail) {
-  if (!active_ || style_ == ProgressStyle::kSilent) return;
+  if (!active_) return;
   done_ = done;
+  detail_ = detail;
+  DrawIfDue();
+}
+
+void Progress::SetAbove(std::string line) {
+  if (above_.empty() && line.empty()) return;
+  above_ = std::move(line);
+  DrawIfDue();
+}
+
+void Progress::DrawIfDue() {
   const double wait = Animated(style_) ? kRedrawInterval : kLineInterval;
-  const bool cleared = Animated(style_) && !drawn_;
+  const bool cleared = Animated(style_) && drawn_ == 0;
   if (clock_() - last_print_ < wait && !cleared) return;
-  std::string line = Line(Times());
+  Print(active_ ? LineWithDetail() : "", above_);
+}
+
+std::string Progress::LineWithDetail() const {
+  const std::string line = Line(Times());
+  if (detail_.empty()) return line;
   // The bar's cells are 3 bytes each but one column, and colour takes none: count without the bar.
   const size_t columns = stage_.size() + unit_.size() + kBarCells + 60;
-  if (!detail.empty()) {
-    line += fmt::format(" {}", Animated(style_) ? FitDetail(detail, columns) : detail);
-  }
-  Print(line);
+  return fmt::format("{} {}", line, Animated(style_) ? FitDetail(detail_, columns) : detail_);
 }
 
 void Progress::End() {
   if (!active_) return;
   active_ = false;
-  Print(Line(Times()));
-  if (drawn_) Write(stream_, "\n");
-  drawn_ = false;
+  Print(Line(Times()), "");
+  if (drawn_ > 0) Write(stream_, "\n");
+  drawn_ = 0;
 }
 
 void Progress::Clear() {
-  if (!drawn_) return;
-  Write(stream_, "\r\033[K");
-  drawn_ = false;
+  if (drawn_ == 0) return;
+  Write(stream_, drawn_ == 2 ? "\r\033[K\033[1A\033[K" : "\r\033[K");
+  drawn_ = 0;
 }
 
 void Progress::PrintLine(const std::string& line) {

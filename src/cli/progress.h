@@ -3,7 +3,8 @@
 //   Factorizing ━━━━━━━━━━━━━━━━━━━━  56% 18/32 layers [12:01 elapsed, 09:22 left]
 //
 // On a terminal the line is redrawn; elsewhere a stage prints a line when it starts, when it ends,
-// and at most one in ten seconds between. Nothing at --verbosity quiet.
+// and at most one in ten seconds between. Nothing at --verbosity quiet. A download that goes on
+// meanwhile has a line above the bar.
 #ifndef LLMQ_CLI_PROGRESS_H_
 #define LLMQ_CLI_PROGRESS_H_
 
@@ -34,6 +35,9 @@ class Progress {
   void Begin(const std::string& stage, int64_t total, int64_t done, const std::string& unit,
              int64_t units = 0);
   void Advance(int64_t done, std::string_view detail = "");
+  // A line about another activity (ASCII), shown above the bar until it is empty. Draws like
+  // Advance().
+  void SetAbove(std::string line);
   // The stage's units have become more or fewer.
   void SetTotal(int64_t total) { total_ = total; }
   void End();
@@ -44,16 +48,20 @@ class Progress {
 
  private:
   std::string Line(std::string_view times) const;
+  std::string LineWithDetail() const;
   std::string Times() const;
-  void Print(const std::string& line);
+  void DrawIfDue();
+  void Print(const std::string& line, const std::string& above);
 
   std::FILE* stream_;
   ProgressStyle style_;
   Clock clock_;
   bool active_ = false;
-  bool drawn_ = false;  // an animated line stands on the terminal
+  int drawn_ = 0;  // animated lines that stand on the terminal
   std::string stage_;
   std::string unit_;
+  std::string detail_;
+  std::string above_;
   int64_t units_ = 0;
   int64_t total_ = 0;
   int64_t done_ = 0;

@@ -29,6 +29,12 @@ uint64_t TextChecksum(const TextDataset& text) {
   return checksum.Digest();
 }
 
+// A digest stands for weights that need not be there yet.
+uint64_t ModelChecksum(const CompressOptions& options, const Checkpoint& checkpoint) {
+  if (options.weights_digest.empty()) return checkpoint.Fingerprint();
+  return Checksum64(AsBytes(checkpoint.files().at("config.json") + options.weights_digest));
+}
+
 // Everything that may change the last bit of a sum.
 std::string Arithmetic(at::Device device) {
   return fmt::format("LibTorch {}.{}.{}, {}, {}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR,
@@ -53,7 +59,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& 
     fingerprint.parts.emplace_back(name, std::move(value));
   };
   add("program", LLMQ_VERSION);
-  add("model", fmt::format("{:016x}", checkpoint.Fingerprint()));
+  add("model", fmt::format("{:016x}", ModelChecksum(options, checkpoint)));
   add("source name", options.source_name);
   if (options.rank.manual_rank > 0) {
     add("rank", fmt::format("{}", options.rank.manual_rank));

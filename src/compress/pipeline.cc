@@ -25,6 +25,7 @@
 #include "compress/stages/time_stage.h"
 #include "compress/stages/train_stage.h"
 #include "compress/torch_bridge.h"
+#include "llmq/arriving_weights.h"
 #include "llmq/error.h"
 #include "llmq/file_budget.h"
 #include "llmq/littlebit_file.h"
@@ -149,7 +150,7 @@ void Write(RunContext& run) {
 RunContext Open(const CompressOptions& options, CompressObserver& observer) {
   DeviceChoice device = ChooseDevice(options.device);
   const int workers = device.device.is_cuda() ? 1 : ResolveThreadCount(options.threads);
-  Checkpoint checkpoint(options.model);
+  Checkpoint checkpoint(options.model, options.arriving);
   FilePlan plan = PlanFile(
       checkpoint.config(), checkpoint.files(), checkpoint.tensors(),
       {.rank = options.rank, .scope = options.budget_scope, .table_bits = options.table_bits});
@@ -163,6 +164,22 @@ RunContext Open(const CompressOptions& options, CompressObserver& observer) {
           .plan = std::move(plan.ranks),
           .table_bits = plan.table_bits,
           .train = std::move(train)};
+}
+
+void RunStages(RunContext& run) {
+  if (run.options.reads_text()) PrepareText(run);
+  PlanTime(run);
+  Plan(run);
+  ReportPlan(run);
+  run.trains_blocks() ? CompressBlocks(run) : Factorize(run);
+  if (run.trains()) Train(run);
+  Write(run);
+}
+
+// After an error that another try may not meet.
+std::string ResumeAdvice(const RunContext& run) {
+  if (!run.store) return "";
+  return fmt::format("; continue with --resume {}", run.options.checkpoint_dir.string());
 }
 
 }  // namespace
@@ -181,13 +198,11 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
         MakeFingerprint(options, run.train, run.checkpoint, run.plan, run.device.device),
         options.resume);
   }
-  if (options.reads_text()) PrepareText(run);
-  PlanTime(run);
-  Plan(run);
-  ReportPlan(run);
-  run.trains_blocks() ? CompressBlocks(run) : Factorize(run);
-  if (run.trains()) Train(run);
-  Write(run);
+  try {
+    RunStages(run);
+  } catch (const ArrivalError& error) {
+    throw Error(error.code(), error.message(), error.suggestion() + ResumeAdvice(run));
+  }
   if (run.store) run.store->Remove();
   run.report.peak_memory_bytes = PeakMemoryBytes();
   return std::move(run.report);

@@ -20,11 +20,11 @@ namespace llmq {
 namespace fs = std::filesystem;
 
 struct Checkpoint::State {
-  explicit State(const fs::path& d)
+  State(const fs::path& d, ArrivingWeights* arriving)
       : directory(d),
         files(ReadModelFiles(d)),
         config(ParseModelConfig(files, (d / "config.json").string())),
-        shards(d) {
+        shards(d, arriving) {
     shards.AttachScales(config, directory.string());
     shards.Rename(PublishedNamesOf(config), directory.string());
   }
@@ -49,7 +49,8 @@ void Checkpoint::State::CheckArchitecture() const {
   }
 }
 
-Checkpoint::Checkpoint(const fs::path& directory) : state_(std::make_unique<State>(directory)) {
+Checkpoint::Checkpoint(const fs::path& directory, ArrivingWeights* arriving)
+    : state_(std::make_unique<State>(directory, arriving)) {
   state_->CheckArchitecture();
 }
 
@@ -72,7 +73,22 @@ const TensorView& Checkpoint::Get(std::string_view name) const {
                 fmt::format("{}: {}: expected this tensor, found none", directory().string(), name),
                 "Fetch the checkpoint again: all shards and the index of one version");
   }
+  state_->shards.Await(*tensor);
   return *tensor;
+}
+
+std::vector<std::string> Checkpoint::FilesInOrder() const {
+  std::vector<std::string> names;
+  const auto add = [&](const SafetensorsFile& file) {
+    const std::string name = file.file().path().filename().string();
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  add(state_->shards.FileOf(*Find(kEmbeddingName)));
+  for (const LinearSpec& linear : BlockLinears(config())) {
+    add(state_->shards.FileOf(*Find(linear.name + ".weight")));
+  }
+  std::ranges::for_each(state_->shards.files(), add);
+  return names;
 }
 
 void Checkpoint::Release(const TensorView& tensor) const { state_->shards.Release(tensor); }
@@ -89,6 +105,7 @@ int64_t Checkpoint::parameter_count() const {
 int64_t Checkpoint::fp16_bytes() const { return 2 * parameter_count(); }
 
 uint64_t Checkpoint::Fingerprint() const {
+  state_->shards.AwaitAll();
   constexpr uint64_t kSample = 64 << 10;
   constexpr uint64_t kStride = 1 << 20;
   StreamingChecksum64 checksum;

@@ -35,8 +35,8 @@ BlockScales Layout(const ModelConfig& config, const TensorView& matrix, const Te
   return {};
 }
 
-void Attach(const ModelConfig& config, const std::string& where, const TensorView& scale,
-            TensorView& matrix) {
+AttachedScales Attach(const ModelConfig& config, const std::string& where, const TensorView& scale,
+                      TensorView& matrix) {
   auto scales = std::make_shared<BlockScales>(Layout(config, matrix, scale));
   if (scales->block_rows == 0 || !IsFloat(scale.dtype)) {
     throw Error(
@@ -47,14 +47,15 @@ void Attach(const ModelConfig& config, const std::string& where, const TensorVie
                     scale.ShapeText()),
         "Start from the original checkpoint in F32, F16 or BF16");
   }
-  scales->values = ToFloat(scale);
-  matrix.scales = std::move(scales);
+  matrix.scales = scales;
+  return {scale, std::move(scales)};
 }
 
 }  // namespace
 
-void AttachFp8Scales(const ModelConfig& config, const std::string& where,
-                     std::vector<TensorView>& tensors) {
+std::vector<AttachedScales> AttachFp8Scales(const ModelConfig& config, const std::string& where,
+                                            std::vector<TensorView>& tensors) {
+  std::vector<AttachedScales> attached;
   std::set<std::string> used;
   for (const LinearSpec& linear : BlockLinears(config)) {
     TensorView* matrix = Find(tensors, linear.name + ".weight");
@@ -62,7 +63,7 @@ void AttachFp8Scales(const ModelConfig& config, const std::string& where,
     for (const char* suffix : {".weight_scale_inv", ".weight_scale"}) {
       const TensorView* scale = Find(tensors, linear.name + suffix);
       if (scale == nullptr || matrix->scales != nullptr) continue;
-      Attach(config, where, *scale, *matrix);
+      attached.push_back(Attach(config, where, *scale, *matrix));
       used.insert(scale->name);
     }
     for (const char* suffix : {".input_scale", ".activation_scale"}) {
@@ -70,6 +71,7 @@ void AttachFp8Scales(const ModelConfig& config, const std::string& where,
     }
   }
   std::erase_if(tensors, [&](const TensorView& tensor) { return used.contains(tensor.name); });
+  return attached;
 }
 
 }  // namespace llmq

@@ -6,6 +6,7 @@
 #ifndef LLMQ_FORMATS_FP8_SCALES_H_
 #define LLMQ_FORMATS_FP8_SCALES_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,21 @@
 
 namespace llmq {
 
+// Scales that a matrix has, without their values, and the tensor that holds these.
+struct AttachedScales {
+  TensorView tensor;
+  std::shared_ptr<BlockScales> scales;
+
+  void Read() const { scales->values = ToFloat(tensor); }
+};
+
 // Gives every FP8 matrix of the blocks its scales ("X.weight_scale_inv" or "X.weight_scale": one,
 // one per row, or one per block of config.fp8_block) and takes them, and scales of activations, out
-// of `tensors` (sorted by name). Throws Error{kGeneral} beginning with `where` for scales that do
-// not fit. A matrix without any stays as it is; nobody accepts it.
-void AttachFp8Scales(const ModelConfig& config, const std::string& where,
-                     std::vector<TensorView>& tensors);
+// of `tensors` (sorted by name). Their values are for the caller to Read(). Throws Error{kGeneral}
+// beginning with `where` for scales that do not fit. A matrix without any stays as it is; nobody
+// accepts it.
+std::vector<AttachedScales> AttachFp8Scales(const ModelConfig& config, const std::string& where,
+                                            std::vector<TensorView>& tensors);
 
 }  // namespace llmq
 

@@ -18,8 +18,6 @@
 namespace llmq {
 namespace {
 
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the cap of the reference implementation
-
 [[noreturn]] void Fail(const std::string& where, const std::string& what) {
   throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what),
               "The file is truncated or damaged; fetch or write it again");
@@ -121,17 +119,38 @@ void CheckTiling(const std::vector<TensorView>& tensors, std::span<const std::by
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-  const std::string where = path.string();
-  ByteReader reader(file_.bytes(), where);
+  ReadHeader(file_.bytes());
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path, const ArrivingFile& file)
+    : file_(MappedFile::Reserve(path, file.bytes)) {
+  const auto header = AsBytes(file.header);
+  fetched_header_.assign(header.begin(), header.end());
+  if (header.size() > file.bytes) {
+    Fail(path.string(),
+         fmt::format("expected a header within {} bytes, found {}", file.bytes, header.size()));
+  }
+  ReadHeader(fetched_header_);
+}
+
+void SafetensorsFile::Arrive() const {
+  file_.Fill();
+  if (std::ranges::equal(file_.bytes().first(header_.size()), header_)) return;
+  Fail(file_.path().string(), "expected the header that was fetched first, found another");
+}
+
+void SafetensorsFile::ReadHeader(std::span<const std::byte> begin) {
+  const std::string where = file_.path().string();
+  ByteReader reader(begin, where);
   const auto header_bytes = reader.Read<uint64_t>();
-  if (header_bytes > kMaxHeaderBytes || header_bytes > reader.remaining()) {
-    Fail(where, fmt::format("expected a header of at most {} bytes, found {}",
-                            std::min(kMaxHeaderBytes, reader.remaining()), header_bytes));
+  const uint64_t most = std::min(kMaxSafetensorsHeaderBytes, reader.remaining());
+  if (header_bytes > most) {
+    Fail(where, fmt::format("expected a header of at most {} bytes, found {}", most, header_bytes));
   }
   const std::string_view json = AsText(reader.Take(header_bytes));
   if (json.empty() || json.front() != '{') Fail(where, "expected a header that begins with '{'");
-  header_ = file_.bytes().first(reader.offset());
-  const auto data = reader.Take(reader.remaining());
+  header_ = begin.first(reader.offset());
+  const auto data = file_.bytes().subspan(reader.offset());
 
   ForEachJsonRow(json, where, [&](const std::string& name, const JsonRow& row) {
     if (!IsAllowedName(name)) {

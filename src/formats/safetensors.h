@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "llmq/arriving_weights.h"
 #include "llmq/tensor.h"
 
 namespace llmq {
@@ -21,6 +22,12 @@ class SafetensorsFile {
   // Throws Error: kModelNotFound if there is no such file, kGeneral "path: tensor: expected ..,
   // found ..".
   explicit SafetensorsFile(const std::filesystem::path& path);
+  // One that is still to come to `path`, from its header: checked in the same way, and nobody may
+  // read the bytes of its tensors before Arrive().
+  SafetensorsFile(const std::filesystem::path& path, const ArrivingFile& file);
+
+  // The file has come. Throws Error{kGeneral} if it does not begin with that header.
+  void Arrive() const;
 
   // In the order of the header. The views borrow from the mapping.
   std::span<const TensorView> tensors() const { return tensors_; }
@@ -29,7 +36,10 @@ class SafetensorsFile {
   bool Holds(const TensorView& tensor) const;
 
  private:
+  void ReadHeader(std::span<const std::byte> begin);  // of the file
+
   MappedFile file_;
+  std::vector<std::byte> fetched_header_;  // of a file that is still to come
   std::span<const std::byte> header_;
   std::vector<TensorView> tensors_;
 };

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -145,8 +147,68 @@ std::vector<TensorView> PartsOf(const TensorView& tensor, const PublishedTensor&
 
 }  // namespace
 
-SafetensorsShards::SafetensorsShards(const fs::path& directory) {
-  Open(directory);
+// Which of the files can be read by now, and what is to be read from each when it has come.
+class SafetensorsShards::Arrivals {
+ public:
+  explicit Arrivals(ArrivingWeights& source) : source_(source) {}
+
+  static const ArrivingFile* Find(const ArrivingWeights* source, const std::string& name) {
+    if (source == nullptr) return nullptr;
+    const auto file = std::ranges::find(source->files(), name, &ArrivingFile::name);
+    return file == source->files().end() ? nullptr : &*file;
+  }
+
+  void Expect(const std::string& file) { expected_.insert(file); }
+
+  void Expect(AttachedScales scales) {
+    const BlockScales* of = scales.scales.get();
+    scales_.emplace(of, std::move(scales));
+  }
+
+  // Others may wait for the same file meanwhile; the first one maps it.
+  void Await(const SafetensorsFile& file) {
+    const std::string name = file.file().path().filename().string();
+    {
+      const std::lock_guard lock(mutex_);
+      if (!expected_.contains(name)) return;
+    }
+    if (const std::optional<Error> error = source_.Wait(name)) throw ArrivalError(*error);
+    const std::lock_guard lock(mutex_);
+    if (!expected_.contains(name)) return;
+    try {
+      file.Arrive();
+    } catch (const Error& error) {
+      throw ArrivalError(error);
+    }
+    expected_.erase(name);
+  }
+
+  // The scales of a matrix, which may lie in another file than the matrix.
+  void AwaitScales(const SafetensorsShards& shards, const BlockScales* of) {
+    std::optional<AttachedScales> scales;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto it = scales_.find(of);
+      if (it == scales_.end()) return;
+      scales = it->second;
+    }
+    Await(shards.FileOf(scales->tensor));
+    const std::lock_guard lock(mutex_);
+    if (scales_.erase(of) > 0) scales->Read();
+  }
+
+ private:
+  ArrivingWeights& source_;
+  std::mutex mutex_;
+  std::set<std::string> expected_;                       // files that nobody has waited for yet
+  std::map<const BlockScales*, AttachedScales> scales_;  // not read yet
+};
+
+SafetensorsShards::~SafetensorsShards() = default;
+
+SafetensorsShards::SafetensorsShards(const fs::path& directory, ArrivingWeights* arriving) {
+  if (arriving != nullptr) arrivals_ = std::make_unique<Arrivals>(*arriving);
+  Open(directory, arriving);
   for (const SafetensorsFile& file : files_) {
     tensors_.insert(tensors_.end(), file.tensors().begin(), file.tensors().end());
   }
@@ -155,25 +217,32 @@ SafetensorsShards::SafetensorsShards(const fs::path& directory) {
 
 void SafetensorsShards::Sort() { std::ranges::sort(tensors_, {}, &TensorView::name); }
 
-void SafetensorsShards::Open(const fs::path& directory) {
-  if (Exists(directory / kSingleFile)) {
-    files_.emplace_back(directory / kSingleFile);
-    return;
-  }
+void SafetensorsShards::Open(const fs::path& directory, ArrivingWeights* arriving) {
+  const auto open = [&](const std::string& name) {
+    const fs::path path = directory / name;
+    if (const ArrivingFile* file = Arrivals::Find(arriving, name)) {
+      files_.emplace_back(path, *file);
+      arrivals_->Expect(name);
+      return true;
+    }
+    if (!Exists(path)) return false;
+    files_.emplace_back(path);
+    return true;
+  };
+  if (open(kSingleFile)) return;
   if (!Exists(directory / kIndexFile)) ThrowNoWeights(directory);
   const WeightMap map = ReadIndex(directory / kIndexFile);
   std::set<std::string> names;  // shard files
   for (const auto& [tensor, shard] : map) names.insert(shard);
   for (const std::string& shard : names) {
-    const fs::path path = directory / shard;
-    if (!Exists(path)) {
-      Fail(path.string(), fmt::format("expected a shard that {} names, found no file", kIndexFile),
+    const std::string where = (directory / shard).string();
+    if (!open(shard)) {
+      Fail(where, fmt::format("expected a shard that {} names, found no file", kIndexFile),
            kFetchAgain);
     }
-    files_.emplace_back(path);
     std::set<std::string> found;
     for (const TensorView& tensor : files_.back().tensors()) found.insert(tensor.name);
-    CheckAgainstIndex(map, found, shard, path.string());
+    CheckAgainstIndex(map, found, shard, where);
   }
 }
 
@@ -207,6 +276,31 @@ void SafetensorsShards::Rename(const PublishedNames& names, const std::string& w
   std::erase_if(tensors_, [&](const TensorView& tensor) { return taken.contains(tensor.name); });
   std::ranges::move(renamed, std::back_inserter(tensors_));
   Sort();
+}
+
+const SafetensorsFile& SafetensorsShards::FileOf(const TensorView& tensor) const {
+  return *std::ranges::find_if(files_, [&](const auto& file) { return file.Holds(tensor); });
+}
+
+void SafetensorsShards::AttachScales(const ModelConfig& config, const std::string& where) {
+  for (AttachedScales& scales : AttachFp8Scales(config, where, tensors_)) {
+    if (arrivals_) {
+      arrivals_->Expect(std::move(scales));
+    } else {
+      scales.Read();
+    }
+  }
+}
+
+void SafetensorsShards::Await(const TensorView& tensor) const {
+  if (!arrivals_ || tensor.data.empty()) return;
+  arrivals_->Await(FileOf(tensor));
+  if (tensor.scales != nullptr) arrivals_->AwaitScales(*this, tensor.scales.get());
+}
+
+void SafetensorsShards::AwaitAll() const {
+  if (!arrivals_) return;
+  for (const SafetensorsFile& file : files_) arrivals_->Await(file);
 }
 
 void SafetensorsShards::Release(const TensorView& tensor) const {

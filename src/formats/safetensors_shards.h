@@ -7,6 +7,7 @@
 #define LLMQ_FORMATS_SAFETENSORS_SHARDS_H_
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,9 +25,13 @@ class SafetensorsShards {
   // Opens model.safetensors or, if there is none, the shards that model.safetensors.index.json
   // names. Throws Error: kModelNotFound (neither is there), kGeneral (damaged, inconsistent; only
   // pickled weights: with advice).
-  explicit SafetensorsShards(const std::filesystem::path& directory);
+  // Those that `arriving` has (nullptr: none) are known by their headers; it must outlive this.
+  explicit SafetensorsShards(const std::filesystem::path& directory,
+                             ArrivingWeights* arriving = nullptr);
+  ~SafetensorsShards();
 
   std::span<const SafetensorsFile> files() const { return files_; }  // sorted by file name
+  const SafetensorsFile& FileOf(const TensorView& tensor) const;     // which is not empty
   // All tensors, sorted by name. They borrow from the mapped files.
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(std::string_view name) const;  // nullptr if absent
@@ -35,20 +40,25 @@ class SafetensorsShards {
   // shape than its parts make.
   void Rename(const PublishedNames& names, const std::string& where);
   // See fp8_scales.h.
-  void AttachScales(const ModelConfig& config, const std::string& where) {
-    AttachFp8Scales(config, where, tensors_);
-  }
+  void AttachScales(const ModelConfig& config, const std::string& where);
+  // Returns when the tensor's bytes, and its scales, may be read. From any thread. Throws
+  // ArrivalError, also if another file has come than the header announced.
+  void Await(const TensorView& tensor) const;
+  void AwaitAll() const;
   // The tensor's pages may leave memory; the view stays valid.
   void Release(const TensorView& tensor) const;
 
  private:
-  void Open(const std::filesystem::path& directory);
+  class Arrivals;
+
+  void Open(const std::filesystem::path& directory, ArrivingWeights* arriving);
   void Sort();
   // Under one of the two names, the longer first.
   const TensorView* Find(const std::string& prefix, const std::string& name) const;
 
   std::vector<SafetensorsFile> files_;
   std::vector<TensorView> tensors_;
+  std::unique_ptr<Arrivals> arrivals_;  // nullptr: every file was there
 };
 
 // Throws Error{kGeneral} beginning with `where` unless `tensor` (nullptr: absent) has the expected

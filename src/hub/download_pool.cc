@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "base/file.h"
-#include "hub/blob_download.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -43,17 +42,16 @@ class Speed {
 
 class Pool {
  public:
-  Pool(const HubSettings& settings, const HubRepository& repository, const HubCache& cache,
-       const std::string& commit, const std::vector<HubFile>& files, HubObserver& observer)
+  Pool(const HubSettings& settings, const HubRepository& repository, HubObserver& observer,
+       size_t count, const PoolTask& task)
       : settings_(settings),
         repository_(repository),
-        cache_(cache),
-        commit_(commit),
-        files_(files),
-        observer_(observer) {}
+        observer_(observer),
+        count_(count),
+        task_(task) {}
 
   void Run() {
-    const size_t count = std::min(kThreads, files_.size());
+    const size_t count = std::min(kThreads, count_);
     running_ = count;
     std::vector<std::jthread> threads;
     for (size_t i = 0; i < count; ++i) threads.emplace_back([this] { Work(); });
@@ -86,9 +84,8 @@ class Pool {
                           .info = [this](const std::string& message) { Say(message); }});
       while (!stopping_) {
         const size_t next = next_++;
-        if (next >= files_.size()) break;
-        DownloadFile(session, cache_, commit_, files_[next],
-                     [this](int64_t bytes) { bytes_ += bytes; });
+        if (next >= count_) break;
+        task_(session, next, [this](int64_t bytes) { bytes_ += bytes; });
       }
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -107,10 +104,9 @@ class Pool {
 
   const HubSettings& settings_;
   const HubRepository& repository_;
-  const HubCache& cache_;
-  const std::string& commit_;
-  const std::vector<HubFile>& files_;
   HubObserver& observer_;
+  const size_t count_;
+  const PoolTask& task_;
   std::atomic<size_t> next_ = 0;
   std::atomic<int64_t> bytes_ = 0;
   std::atomic<bool> stopping_ = false;
@@ -132,9 +128,29 @@ uint64_t PresentBytes(const HubCache& cache, const HubFile& file) {
   return 0;
 }
 
-// Every byte that is still to come must fit before the first one is asked for.
-void CheckRoom(const HubSettings& settings, const HubRepository& repository, const HubCache& cache,
-               uint64_t bytes) {
+struct FileBytes {
+  uint64_t total = 0;
+  uint64_t present = 0;
+};
+
+FileBytes Count(const HubCache& cache, const std::vector<HubFile>& files) {
+  FileBytes bytes;
+  for (const HubFile& file : files) {
+    bytes.total += file.size;
+    bytes.present += PresentBytes(cache, file);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void RunPool(const HubSettings& settings, const HubRepository& repository, HubObserver& observer,
+             size_t count, const PoolTask& task) {
+  Pool(settings, repository, observer, count, task).Run();
+}
+
+uint64_t CheckRoom(const HubSettings& settings, const HubRepository& repository,
+                   const HubCache& cache, const std::vector<HubFile>& files) {
   std::error_code failure;
   std::filesystem::create_directories(cache.folder(), failure);
   if (failure) {
@@ -142,8 +158,10 @@ void CheckRoom(const HubSettings& settings, const HubRepository& repository, con
                 fmt::format("{}: cannot write: {}", cache.folder().string(), failure.message()),
                 "Choose another cache with HF_HUB_CACHE or HF_HOME");
   }
+  const auto [total, present] = Count(cache, files);
+  const uint64_t bytes = total - present;
   const uint64_t free = FreeDiskBytes(cache.folder());
-  if (free >= bytes) return;
+  if (free >= bytes) return bytes;
   constexpr double kGiga = 1 << 30;
   throw Error(ErrorCode::kGeneral,
               fmt::format("{}: expected {:.2f} GB of free disk space for {}, found {:.2f} GB",
@@ -152,20 +170,18 @@ void CheckRoom(const HubSettings& settings, const HubRepository& repository, con
               "Free disk space, or choose another cache with HF_HUB_CACHE or HF_HOME");
 }
 
-}  // namespace
-
 void DownloadFiles(const HubSettings& settings, const HubRepository& repository,
                    const HubCache& cache, const std::string& commit,
-                   const std::vector<HubFile>& files, HubObserver& observer) {
-  uint64_t total = 0;
-  uint64_t present = 0;
-  for (const HubFile& file : files) {
-    total += file.size;
-    present += PresentBytes(cache, file);
-  }
-  CheckRoom(settings, repository, cache, total - present);
+                   const std::vector<HubFile>& files, HubObserver& observer,
+                   const std::function<void(const std::string& name)>& arrived) {
+  (void)CheckRoom(settings, repository, cache, files);
+  const auto [total, present] = Count(cache, files);
   observer.BeginDownload(total, present);
-  Pool(settings, repository, cache, commit, files, observer).Run();
+  RunPool(settings, repository, observer, files.size(),
+          [&](HubSession& session, size_t index, const CountBytes& count) {
+            DownloadFile(session, cache, commit, files[index], count);
+            arrived(files[index].name);
+          });
   observer.EndDownload();
 }
 

@@ -27,9 +27,9 @@ struct HubModel::State {
   std::vector<HubFile> files;
 
   void List();
-  void Fetch(bool weights);
-  void FetchThose(const std::function<bool(const HubFile&)>& wanted);
+  void FetchSmallFiles();
   std::vector<std::string> WantedWeights() const;
+  std::vector<HubFile> Listed(const std::vector<std::string>& names) const;
 };
 
 void HubModel::State::List() {
@@ -41,10 +41,22 @@ void HubModel::State::List() {
   }
 }
 
-void HubModel::State::FetchThose(const std::function<bool(const HubFile&)>& wanted) {
-  std::vector<HubFile> some;
-  std::ranges::copy_if(files, std::back_inserter(some), wanted);
-  snapshot.Fetch(some);
+void HubModel::State::FetchSmallFiles() {
+  if (snapshot.offline()) snapshot.ThrowNotCached();
+  if (files.empty()) List();
+  std::vector<HubFile> small;
+  std::ranges::copy_if(files, std::back_inserter(small),
+                       [](const HubFile& file) { return IsSmallWantedFile(file.name); });
+  snapshot.Fetch(small);
+}
+
+std::vector<HubFile> HubModel::State::Listed(const std::vector<std::string>& names) const {
+  std::vector<HubFile> listed;
+  for (const std::string& name : names) {
+    const auto file = std::ranges::find(files, name, &HubFile::name);
+    if (file != files.end()) listed.push_back(*file);
+  }
+  return listed;
 }
 
 // By the index among the small files, which is there.
@@ -61,16 +73,6 @@ std::vector<std::string> HubModel::State::WantedWeights() const {
   return names;
 }
 
-void HubModel::State::Fetch(bool weights) {
-  if (!snapshot.connected() && IsComplete(snapshot.directory(), weights)) return;
-  if (snapshot.offline()) snapshot.ThrowNotCached();
-  if (files.empty()) List();
-  FetchThose([](const HubFile& file) { return IsSmallWantedFile(file.name); });
-  if (!weights) return;
-  const std::vector<std::string> names = WantedWeights();
-  FetchThose([&](const HubFile& file) { return std::ranges::count(names, file.name) > 0; });
-}
-
 HubModel::HubModel(HubSettings settings, HubRepository repository, HubObserver& observer)
     : state_(std::make_unique<State>(std::move(settings), std::move(repository), observer)) {
   state_->snapshot.FindCommit(
@@ -80,13 +82,71 @@ HubModel::HubModel(HubSettings settings, HubRepository repository, HubObserver& 
 HubModel::~HubModel() = default;
 
 fs::path HubModel::FetchSmallFiles() {
-  state_->Fetch(/*weights=*/false);
-  return state_->snapshot.directory();
+  const HubSnapshot& snapshot = state_->snapshot;
+  const bool there = !snapshot.connected() && IsComplete(snapshot.directory(), /*weights=*/false);
+  if (!there) state_->FetchSmallFiles();
+  return snapshot.directory();
 }
 
 fs::path HubModel::FetchAll() {
-  state_->Fetch(/*weights=*/true);
+  if (state_->snapshot.connected() || !HasWeights()) {
+    FetchWeights({}, [](const std::string&) {});
+  }
   return state_->snapshot.directory();
+}
+
+void HubModel::FetchWeights(const std::vector<std::string>& order,
+                            const std::function<void(const std::string& name)>& arrived) {
+  state_->FetchSmallFiles();
+  std::vector<std::string> names = order;
+  for (const std::string& name : state_->WantedWeights()) {
+    if (std::ranges::count(order, name) == 0) names.push_back(name);
+  }
+  state_->snapshot.Fetch(state_->Listed(names), arrived);
+}
+
+std::optional<std::vector<ArrivingFile>> HubModel::FetchHeaders() {
+  HubSnapshot& snapshot = state_->snapshot;
+  std::vector<ArrivingFile> arriving;
+  if (!snapshot.connected() && HasWeights()) return arriving;
+  if (snapshot.offline() || snapshot.refused()) return std::nullopt;
+  const bool from_cache = !snapshot.connected();
+  try {
+    state_->FetchSmallFiles();
+  } catch (const Error& error) {
+    if (!from_cache || error.code() == ErrorCode::kUserCancelled) throw;
+    snapshot.Warn(error.message() + "; the cache has its config.json, but not its weights");
+    return std::nullopt;
+  }
+  const std::vector<HubFile> missing = snapshot.Missing(state_->Listed(state_->WantedWeights()));
+  std::vector<std::string> headers = snapshot.FetchHeaders(missing);
+  for (size_t i = 0; i < missing.size(); ++i) {
+    arriving.push_back({missing[i].name, missing[i].size, std::move(headers[i])});
+  }
+  return arriving;
+}
+
+uint64_t HubModel::ExpectRoom() const {
+  return state_->snapshot.ExpectRoom(state_->Listed(state_->WantedWeights()));
+}
+
+void HubModel::Stop() { state_->snapshot.Stop(); }
+
+std::string HubModel::WeightsDigest() const {
+  const HubSnapshot& snapshot = state_->snapshot;
+  std::string digest;
+  const std::vector<std::string> names =
+      state_->files.empty() ? WeightNames(snapshot.directory()) : state_->WantedWeights();
+  for (const std::string& name : names) {
+    const std::vector<HubFile> listed = state_->Listed({name});
+    std::string content = snapshot.EtagOf(name);
+    if (!listed.empty()) {
+      content = listed[0].sha256.empty() ? listed[0].git_oid : listed[0].sha256;
+    }
+    if (!IsHex(content, 64) && !IsHex(content, 40)) return "";
+    digest += fmt::format("{} {}\n", name, content);
+  }
+  return digest;
 }
 
 bool HubModel::HasWeights() const {

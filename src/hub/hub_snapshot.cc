@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
 #include "base/log.h"
 #include "hub/download_pool.h"
 #include "hub/hub_errors.h"
+#include "hub/weight_header.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -71,6 +73,7 @@ void HubSnapshot::AskForCommit(bool usable_copy) {
   } catch (const Error& error) {
     if (!usable_copy || error.code() == ErrorCode::kUserCancelled) throw;
     commit_ = *cache_.Commit(repository_.revision);
+    refused_ = true;
     observer_.Warning(error.message() + "; using the copy in the cache");
   }
 }
@@ -81,7 +84,7 @@ std::vector<HubFile> HubSnapshot::List(const std::string& folder) {
   return files;
 }
 
-void HubSnapshot::Fetch(const std::vector<HubFile>& files) {
+std::vector<HubFile> HubSnapshot::Missing(const std::vector<HubFile>& files) const {
   std::vector<HubFile> missing;
   for (const HubFile& file : files) {
     std::error_code failure;
@@ -90,8 +93,38 @@ void HubSnapshot::Fetch(const std::vector<HubFile>& files) {
         fs::is_regular_file(path, failure) && fs::file_size(path, failure) == file.size && !failure;
     if (!there) missing.push_back(file);
   }
+  return missing;
+}
+
+void HubSnapshot::Fetch(const std::vector<HubFile>& files,
+                        const std::function<void(const std::string& name)>& arrived) {
+  const std::vector<HubFile> missing = Missing(files);
+  for (const HubFile& file : files) {
+    if (std::ranges::count(missing, file.name, &HubFile::name) == 0) arrived(file.name);
+  }
   if (missing.empty()) return;
-  Guarded([&] { DownloadFiles(settings_, repository_, cache_, commit_, missing, observer_); });
+  Guarded(
+      [&] { DownloadFiles(settings_, repository_, cache_, commit_, missing, observer_, arrived); });
+}
+
+uint64_t HubSnapshot::ExpectRoom(const std::vector<HubFile>& files) const {
+  return CheckRoom(settings_, repository_, cache_, Missing(files));
+}
+
+std::vector<std::string> HubSnapshot::FetchHeaders(const std::vector<HubFile>& files) {
+  std::vector<std::string> headers(files.size());
+  Guarded([&] {
+    RunPool(settings_, repository_, observer_, files.size(),
+            [&](HubSession& session, size_t index, const CountBytes&) {
+              headers[index] = FetchWeightHeader(session, commit_, files[index]);
+            });
+  });
+  return headers;
+}
+
+std::string HubSnapshot::EtagOf(const std::string& name) const {
+  std::error_code no_link;
+  return fs::read_symlink(directory() / name, no_link).filename().string();
 }
 
 }  // namespace llmq

@@ -5,6 +5,7 @@
 #ifndef LLMQ_HUB_HUB_SNAPSHOT_H_
 #define LLMQ_HUB_HUB_SNAPSHOT_H_
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -31,13 +32,27 @@ class HubSnapshot {
   void FindCommit(const IsUsable& usable);
   // The files of a folder of the repository ("": its top) as the Hub lists them.
   std::vector<HubFile> List(const std::string& folder = "");
-  // Fetches those that are not in the snapshot with their size.
-  void Fetch(const std::vector<HubFile>& files);
+  // Those that are not in the snapshot with their size.
+  std::vector<HubFile> Missing(const std::vector<HubFile>& files) const;
+  // Fetches those that are missing. `arrived` hears of each file that is there, from any thread.
+  void Fetch(
+      const std::vector<HubFile>& files,
+      const std::function<void(const std::string& name)>& arrived = [](const std::string&) {});
+  // Bytes still to come of those that are missing, for which there must be room on the disk.
+  uint64_t ExpectRoom(const std::vector<HubFile>& files) const;
+  // The headers of weight files, in this order.
+  std::vector<std::string> FetchHeaders(const std::vector<HubFile>& files);
+  // What names a file's content: the name of its blob, if the snapshot shows that. Else empty.
+  std::string EtagOf(const std::string& name) const;
+  // Ends what is being fetched with Error{kUserCancelled}. From any thread.
+  void Stop() { observer_.Stop(); }
+  void Warn(const std::string& message) { observer_.Warning(message); }
   // The files are not in the cache and the Hub must not be asked.
   [[noreturn]] void ThrowNotCached() const;
 
   const std::string& commit() const { return commit_; }
   bool connected() const { return connected_; }  // the Hub has answered
+  bool refused() const { return refused_; }      // or not well, and a copy serves
   bool offline() const { return settings_.offline; }
   const std::string& id() const { return repository_.id; }
   std::filesystem::path directory() const { return cache_.Snapshot(commit_); }
@@ -49,13 +64,36 @@ class HubSnapshot {
   template <typename Work>
   auto Guarded(Work work);
 
+  // Hands on everything, and can be stopped itself.
+  class StoppableObserver : public HubObserver {
+   public:
+    explicit StoppableObserver(HubObserver& observer) : observer_(observer) {}
+    void Stop() { stopped_ = true; }
+
+    void BeginDownload(uint64_t total_bytes, uint64_t present_bytes) override {
+      observer_.BeginDownload(total_bytes, present_bytes);
+    }
+    void Downloaded(uint64_t bytes, double bytes_per_second) override {
+      observer_.Downloaded(bytes, bytes_per_second);
+    }
+    void EndDownload() override { observer_.EndDownload(); }
+    void Info(const std::string& message) override { observer_.Info(message); }
+    void Warning(const std::string& message) override { observer_.Warning(message); }
+    bool Cancelled() const override { return stopped_ || observer_.Cancelled(); }
+
+   private:
+    HubObserver& observer_;
+    std::atomic<bool> stopped_ = false;
+  };
+
   HubSettings settings_;
   HubRepository repository_;
-  HubObserver& observer_;
+  StoppableObserver observer_;
   HubCache cache_;
   HubSession session_;
   std::string commit_;
   bool connected_ = false;
+  bool refused_ = false;
 };
 
 }  // namespace llmq

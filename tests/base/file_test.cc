@@ -110,5 +110,25 @@ TEST_F(FileTest, TextLargerThanTheLimitIsRefused) {
   EXPECT_EQ(CodeOf([&] { ReadTextFile(directory_ / "text", 4); }), ErrorCode::kGeneral);
 }
 
+TEST_F(FileTest, AReservedFileHasItsAddressesBeforeItsBytes) {
+  const fs::path path = directory_ / "late";
+  const MappedFile file = MappedFile::Reserve(path, 5);
+  const std::byte* address = file.bytes().data();
+  EXPECT_EQ(file.bytes().size(), 5u);
+  EXPECT_EQ(CodeOf([&] { file.Fill(); }), ErrorCode::kModelNotFound);
+  WriteFileAtomically(path, "longer");
+  EXPECT_EQ(CodeOf([&] { file.Fill(); }), ErrorCode::kGeneral);
+  WriteFileAtomically(path, "right");
+  file.Fill();
+  EXPECT_EQ(AsText(file.bytes()), "right");
+  EXPECT_EQ(file.bytes().data(), address);
+  EXPECT_EQ(CodeOf([&] { MappedFile::Reserve(path, uint64_t{1} << 60); }), ErrorCode::kGeneral);
+}
+
+TEST_F(FileTest, AReservedFileCannotBeReadBefore) {
+  const MappedFile file = MappedFile::Reserve(directory_ / "late", 5);
+  EXPECT_DEATH((void)(*static_cast<const volatile std::byte*>(file.bytes().data())), "");
+}
+
 }  // namespace
 }  // namespace llmq

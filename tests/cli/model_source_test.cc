@@ -42,7 +42,7 @@ TEST_F(ModelSourceTest, DirectoriesAreTakenAsTheyAre) {
   EXPECT_EQ(empty.directory, directory_.path());
   EXPECT_EQ(empty.name, directory_.path());
   EXPECT_FALSE(empty.has_weights);
-  EXPECT_FALSE(empty.from_hub);
+  EXPECT_EQ(empty.hub, nullptr);
   WriteFileAtomically(directory_ / "a.safetensors", "x");
   EXPECT_TRUE(Resolve(directory_.path()).has_weights);
 }

@@ -96,6 +96,44 @@ TEST(Progress, AnimationRedrawsOneLineAndMessagesClearIt) {
             "\rTraining ━━━━━━━━━━━━━━━─────  75% 3/4 steps [00:01 elapsed, 00:00 left]\033[K\n");
 }
 
+TEST(Progress, AnotherActivityHasALineAboveTheBar) {
+  Recorder recorder(ProgressStyle::kAnimated);
+  recorder.progress.SetAbove("Downloading: 5%");  // no stage yet
+  recorder.now += 1;
+  recorder.progress.Begin("Training", 4, 0, "steps");
+  recorder.now += 1;
+  recorder.progress.SetAbove("Downloading: 9%");
+  recorder.progress.PrintLine("message");
+  recorder.now += 1;
+  recorder.progress.SetAbove("");
+  recorder.progress.SetAbove("");  // as often as somebody looks
+  recorder.progress.End();
+  EXPECT_EQ(recorder.Text(),
+            "\rDownloading: 5%\033[K\n\033[K"
+            "\r\033[1ADownloading: 5%\033[K\n"
+            "Training ────────────────────   0% 0/4 steps [00:00 elapsed]\033[K"
+            "\r\033[1ADownloading: 9%\033[K\n"
+            "Training ────────────────────   0% 0/4 steps [00:01 elapsed]\033[K"
+            "\r\033[K\033[1A\033[Kmessage\n"
+            "\rTraining ────────────────────   0% 0/4 steps [00:02 elapsed]\033[K"
+            "\rTraining ────────────────────   0% 0/4 steps [00:02 elapsed]\033[K\n");
+}
+
+TEST(Progress, InALogAnotherActivityComesFirst) {
+  Recorder recorder(ProgressStyle::kLines);
+  recorder.progress.Begin("Training", 4, 0, "steps");
+  for (int tick = 0; tick < 25; ++tick) {
+    recorder.now += 1;
+    recorder.progress.SetAbove(tick < 12 ? "Downloading: 9%" : "");
+  }
+  recorder.progress.End();
+  EXPECT_EQ(recorder.Text(),
+            "Training ────────────────────   0% 0/4 steps [00:00 elapsed]\n"
+            "Downloading: 9%\n"
+            "Training ────────────────────   0% 0/4 steps [00:10 elapsed]\n"
+            "Training ────────────────────   0% 0/4 steps [00:25 elapsed]\n");
+}
+
 TEST(Progress, EmptyStageIsComplete) {
   Recorder recorder(ProgressStyle::kLines);
   recorder.progress.Begin("Training", 0, 0, "steps");

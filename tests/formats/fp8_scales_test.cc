@@ -23,6 +23,10 @@ ModelConfig Config(std::array<int64_t, 2> block) {
   return config;
 }
 
+void Attach(const ModelConfig& config, const std::string& where, std::vector<TensorView>& tensors) {
+  for (const AttachedScales& scales : AttachFp8Scales(config, where, tensors)) scales.Read();
+}
+
 class Fp8Scales : public ::testing::Test {
  protected:
   // 1, 2, 448, -1 / 0.5, 0, 2^-9, 2^-6 / the same as the first row, in E4M3.
@@ -47,7 +51,7 @@ class Fp8Scales : public ::testing::Test {
 TEST_F(Fp8Scales, OnePerBlock) {
   std::vector<TensorView> tensors = Tensors({1, 10, 100, 1000}, {2, 2});
   EXPECT_FALSE(HasFloatValues(tensors[0]));
-  AttachFp8Scales(Config({2, 2}), "model", tensors);
+  Attach(Config({2, 2}), "model", tensors);
   ASSERT_EQ(tensors.size(), 1u);
   EXPECT_TRUE(HasFloatValues(tensors[0]));
   EXPECT_EQ(ToFloat(tensors[0]), (std::vector<float>{1, 2, 4480, -10, 0.5, 0, 10 / 512.0f,
@@ -57,18 +61,18 @@ TEST_F(Fp8Scales, OnePerBlock) {
 
 TEST_F(Fp8Scales, OnePerRowAndOneForAll) {
   std::vector<TensorView> rows = Tensors({1, 2, 3}, {3, 1}, ".weight_scale");
-  AttachFp8Scales(Config({0, 0}), "model", rows);
+  Attach(Config({0, 0}), "model", rows);
   EXPECT_EQ(ToFloat(rows[0])[4], 1);
   EXPECT_EQ(ToFloat(rows[0])[9], 6);
   std::vector<TensorView> all = Tensors({4}, {});
-  AttachFp8Scales(Config({0, 0}), "model", all);
+  Attach(Config({0, 0}), "model", all);
   EXPECT_EQ(ToFloat(all[0])[11], -4);
 }
 
 TEST_F(Fp8Scales, FiveBitsOfExponentAreAHalfsUpperByte) {
   codes_ = {0x3c, 0x7b, 0x01, 0xbc, 0x04, 0x7c, 0x7e, 0, 0, 0, 0, 0};
   std::vector<TensorView> tensors = Tensors({1}, {1}, ".weight_scale", DType::kF8E5M2);
-  AttachFp8Scales(Config({0, 0}), "model", tensors);
+  Attach(Config({0, 0}), "model", tensors);
   const std::vector<float> values = ToFloat(tensors[0]);
   EXPECT_EQ(values[0], 1);
   EXPECT_EQ(values[1], 57344);
@@ -83,7 +87,7 @@ TEST_F(Fp8Scales, NaNIsCounted) {
   codes_[3] = 0x7f;
   codes_[7] = 0xff;
   std::vector<TensorView> tensors = Tensors({1}, {1});
-  AttachFp8Scales(Config({0, 0}), "model", tensors);
+  Attach(Config({0, 0}), "model", tensors);
   EXPECT_EQ(CountNonFinite(tensors[0]).nan, 2);
   EXPECT_TRUE(std::isnan(ToFloat(tensors[0])[3]));
 }
@@ -95,13 +99,13 @@ TEST_F(Fp8Scales, ScalesThatDoNotFitAreRefused) {
         std::pair(std::array<int64_t, 2>{0, 0}, std::vector<int64_t>{2, 2}),
         std::pair(std::array<int64_t, 2>{0, 0}, std::vector<int64_t>{4})}) {
     std::vector<TensorView> tensors = Tensors({1, 2, 3, 4}, shape);
-    EXPECT_THROW(AttachFp8Scales(Config(block), "model", tensors), Error);
+    EXPECT_THROW(Attach(Config(block), "model", tensors), Error);
   }
 }
 
 TEST_F(Fp8Scales, AMatrixWithoutThemHasNoValues) {
   std::vector<TensorView> tensors = Tensors({1}, {1}, ".other");
-  AttachFp8Scales(Config({0, 0}), "model", tensors);
+  Attach(Config({0, 0}), "model", tensors);
   EXPECT_EQ(tensors.size(), 2u);
   EXPECT_FALSE(HasFloatValues(tensors[0]));
 }

@@ -1,60 +1,14 @@
-"""The commands on models of a Hub: the real program against hub_server.py. Standard library only.
+"""The commands on models of a Hub, one after the other.
 
     hub_commands_test.py --tool build/release/bin/llm-quantize --models models --golden tests/golden/hub [TestClass[.test]]
 """
 
-import argparse
 import json
 import os
-import pathlib
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-import time
-import unittest
 
-HERE = pathlib.Path(__file__).resolve().parent
-settings = None
-TOKEN = "hf_good_token"
-
-
-class HubTest(unittest.TestCase):
-    def setUp(self):
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="llmq-hub-"))
-        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
-        self.log = self.work / "log"
-        self.server = subprocess.Popen([sys.executable, HERE / "hub_server.py", settings.models, self.log],
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.stop_server)
-        self.hub = json.loads(self.server.stdout.readline())["hub"]
-        self.cache = self.work / "home/hub"
-
-    def stop_server(self):
-        if self.server.stdin.closed:
-            return
-        self.server.stdin.close()
-        self.server.wait()
-        self.server.stdout.close()
-
-    def environment(self, **changes):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS"))}
-        kept["NO_PROXY"] = kept["no_proxy"] = "127.0.0.1,127.0.0.2"
-        return {**kept, "HF_ENDPOINT": self.hub, "HF_HOME": str(self.work / "home"), **changes}
-
-    def run_tool(self, *arguments, code=0, user=None, **changes):
-        result = subprocess.run([settings.tool, *map(str, arguments)], env=self.environment(**changes), text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, cwd=self.work, user=user)
-        self.assertEqual(result.returncode, code, result.stderr + result.stdout)
-        return result
-
-    def json_of(self, *arguments, **options):
-        return json.loads(self.run_tool("--format", "json", *arguments, **options).stdout)
-
-    def requests(self, part="", method="GET"):
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [line for line in lines if part in line["path"] and line["method"] == method]
+from hub_testing import TOKEN, HubTest, main, settings
 
 
 class Commands(HubTest):
@@ -62,7 +16,7 @@ class Commands(HubTest):
         local = self.json_of("info", settings.models / "stories260k/hf-f32")
         info = self.json_of("info", "test/stories260k")
         self.assertEqual({**local, "model_name": "stories260k"}, info)
-        self.assertEqual(self.requests("model.safetensors"), [])
+        self.assertEqual(self.requests_of_weights(), [])
         self.assertEqual(self.json_of("info", "test/stories260k", "--check")["check"], {"tensors": 47, "nan": 0, "inf": 0})
         self.assertEqual(self.json_of("info", "test/stories260k"), info)  # now from the weights
 
@@ -73,7 +27,7 @@ class Commands(HubTest):
         self.assertEqual(plan["source_model"], "test/stories-19m")
         self.assertEqual(plan["output_path"], "./stories-19m.littlebit")
         self.assertEqual({**local, "source_model": plan["source_model"]}, plan)
-        self.assertEqual([one for one in self.requests() if ".safetensors" in one["path"] and "index" not in one["path"]], [])
+        self.assertEqual(self.requests_of_weights(), [])
         self.assertEqual(self.json_of("littlebit", "compress", "test/stories-19m@v1.0", *options), plan)
 
     def test_validate(self):
@@ -87,7 +41,7 @@ class Commands(HubTest):
                  1: ["--output-dir", self.log / "no"]}
         for code, options in cases.items():
             self.json_of("littlebit", "compress", "test/stories-19m", *options, code=code)
-        self.assertEqual([one for one in self.requests() if ".safetensors" in one["path"] and "index" not in one["path"]], [])
+        self.assertEqual(self.requests_of_weights(), [])
 
     def test_models_that_run(self):
         local = self.json_of("littlebit", "run", settings.models / "stories260k/hf-f32", "-p", "Once", "-n", "8")
@@ -177,15 +131,9 @@ class Commands(HubTest):
 
 class Interrupted(HubTest):
     def test_interrupt_and_go_on(self):
-        command = [settings.tool, "info", "test/stories-19m", "--check"]
-        process = subprocess.Popen(command, env=self.environment(), cwd=self.work, text=True, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
+        process = self.start_tool("info", "test/stories-19m", "--check")
         blobs = self.cache / "models--test--stories-19m/blobs"
-        deadline = time.time() + 60
-        while sum(path.stat().st_size for path in blobs.glob("*.incomplete")) < 4 << 20:
-            self.assertLess(time.time(), deadline)
-            self.assertIsNone(process.poll())
-            time.sleep(0.02)
+        self.wait_until(lambda: sum(path.stat().st_size for path in blobs.glob("*.incomplete")) >= 4 << 20, process)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 9, stderr)
@@ -258,17 +206,6 @@ class SharedCache(HubTest):
         finally:
             for path in folders:
                 path.chmod(0o755)
-
-
-def main():
-    global settings
-    parser = argparse.ArgumentParser()
-    for name in ("--tool", "--models", "--golden"):
-        parser.add_argument(name, type=pathlib.Path, required=True)
-    settings, rest = parser.parse_known_args()
-    for name in ("tool", "models", "golden"):
-        setattr(settings, name, getattr(settings, name).resolve())
-    unittest.main(argv=[sys.argv[0], *rest])
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """A Hub of two hosts for tests: 127.0.0.1 is the Hub, 127.0.0.2 stores large files. Standard library only.
 
-    hub_server.py MODELS_DIR LOG_FILE
+    hub_server.py MODELS_DIR LOG_FILE [HELD_DIR]
 
 prints {"hub": "http://127.0.0.1:PORT", "store": "http://127.0.0.2:PORT"} and serves until its standard input ends. The
 repository decides how it is served: "test/stories260k" well, "test/dropped" with connections that break, and so on (FAULTS). Large
 files (*.safetensors, tokenizer.model) are in LFS: the Hub redirects to the store. Every request is one line of JSON in LOG_FILE:
-{"host", "method", "path", "headers" (names in lower case)}.
+{"host", "method", "path", "headers" (names in lower case)}. While HELD_DIR/<name of a file> exists, the store holds back the second
+half of that file, and while HELD_DIR/well exists, nothing is wrong with the shards of SHARD_FAULTS.
 """
 
 import hashlib
 import http.server
 import json
 import pathlib
+import struct
 import sys
 import threading
 import time
@@ -29,6 +31,11 @@ FAULTS = {
     "loop", "store-403", "to-file", "no-etag", "evil-etag", "evil-commit", "evil-index", "absent-shard",
     "bad-json", "huge", "paged", "paged-elsewhere", "renamed", "other-commit", "weak-etag",
 }
+# The same for the last of two shards; its header, when that is asked for alone, is served well but for the last of these.
+SHARD_FAULTS = {"shards", "shard-corrupt", "shard-dropped", "shard-lost", "shard-no-range", "shard-other-header"}
+# Headers that no model of this config.json has.
+HEADER_FAULTS = {"header-shape", "header-missing", "header-dtype", "header-long", "header-garbage", "header-index"}
+LAST_SHARD = "model-00002-of-00002.safetensors"
 SMALL_MODEL = "stories260k/hf-f32"
 # The benchmarks' data sets: files of tests/golden/parquet.
 DATASETS = {
@@ -48,6 +55,32 @@ def commit_of(name):
     return hashlib.sha1(name.encode()).hexdigest()
 
 
+def with_bad_header(files, fault):
+    """The last shard says something else than config.json or the index, with as many bytes as it needs."""
+    data = files[LAST_SHARD]
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:end])
+    name = "model.layers.4.self_attn.q_proj.weight"
+    if fault == "header-shape":
+        header[name]["shape"].append(1)
+    if fault == "header-missing":
+        header["model.other.weight"] = header.pop(name)
+    if fault == "header-dtype":
+        header[name]["dtype"] = "I16"
+    if fault == "header-index":
+        header["model.layers.0.self_attn.q_proj.weight"] = header.pop(name)
+    text = json.dumps(header).encode()
+    if fault == "header-garbage":
+        text = b"{not a header}"
+    length = (1 << 40) if fault == "header-long" else len(text)
+    files = {**files, LAST_SHARD: struct.pack("<Q", length) + text + data[end:]}
+    if fault == "header-missing":
+        index = json.loads(files["model.safetensors.index.json"])
+        index["weight_map"]["model.other.weight"] = index["weight_map"].pop(name)
+        files["model.safetensors.index.json"] = json.dumps(index).encode()
+    return files
+
+
 def repositories(models):
     """{"test/name": {file: bytes}, "datasets/org/name": {...}}"""
     def read(directory):
@@ -56,6 +89,10 @@ def repositories(models):
     result = {"test/stories260k": small, "test/stories-19m": read("stories-19m")}
     for fault in FAULTS:
         result[f"test/{fault}"] = dict(small)
+    for name in SHARD_FAULTS:
+        result[f"test/{name}"] = dict(result["test/stories-19m"])
+    for name in HEADER_FAULTS:
+        result[f"test/{name}"] = with_bad_header(result["test/stories-19m"], name)
     result["test/empty"] = {"README.md": b"nothing here"}
     result["test/pickled"]["pytorch_model.bin"] = result["test/pickled"].pop("model.safetensors")
     config = json.loads(small["config.json"])
@@ -77,7 +114,8 @@ def repositories(models):
 
 
 class State:
-    def __init__(self, models, log):
+    def __init__(self, models, log, held):
+        self.held = held
         self.repositories = repositories(models)
         self.log = open(log, "w")
         self.lock = threading.Lock()
@@ -289,29 +327,39 @@ class Store(Handler):
         _, organisation, name, file = path.removeprefix("/datasets").split("/", 3)
         repository = f"{kind}{organisation}/{name}"
         data = self.state.repositories[repository][file]
-        fault = name
+        fault = "" if self.state.held and (self.state.held / "well").exists() else name
         if fault == "store-403":
             return self.refuse(403)
         if fault == "corrupt" and file == "model.safetensors":
             data = data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
-        begin = 0
+        if fault == "shard-lost" and file == LAST_SHARD and not self.headers.get("Range", "").startswith("bytes=0-"):
+            return self.refuse(404)
+        if fault == "shard-corrupt" and file == LAST_SHARD:
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        begin, end = 0, len(data)
         asked = self.headers.get("Range", "")
         if asked and fault == "range416":
             return self.answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
-        if asked and fault not in ("dropped-no-range", "always-restarted"):
-            begin = int(asked.removeprefix("bytes=").removesuffix("-"))
-        body, status, headers = data[begin:], 200, {}
-        if begin:
+        is_header = asked.startswith("bytes=0-") and asked != "bytes=0-"
+        if asked and fault not in ("dropped-no-range", "always-restarted", "shard-no-range"):
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            begin, end = int(first), min(len(data), int(last) + 1) if last else len(data)
+        if fault == "shard-other-header" and file == LAST_SHARD and is_header:
+            data = data.replace(b'"pt"', b'"tp"', 1)
+        body, status, headers = data[begin:end], 200, {}
+        if (begin, end) != (0, len(data)):
             status = 206
             shown = begin + 1 if fault == "wrong-range" else begin
-            headers["Content-Range"] = f"bytes {shown}-{len(data) - 1}/{len(data)}"
-        large = file == "model.safetensors"
+            headers["Content-Range"] = f"bytes {shown}-{end - 1}/{len(data)}"
+        if is_header:
+            return self.answer(status, body, headers)
+        large = file == "model.safetensors" or (file == LAST_SHARD and fault == "shard-dropped")
         count = self.state.nth("store", repository, file)
         if fault == "short" and large:
             return self.answer(status, body[:-100], headers)
         if fault == "long" and large:
             return self.answer(status, body + b"more", headers, length="none")
-        drops = {"dropped": 3, "dropped-no-range": 1, "range416": 1, "wrong-range": 1, "always-dropped": 10**9, "always-restarted": 10**9,
+        drops = {"dropped": 3, "shard-dropped": 2, "dropped-no-range": 1, "range416": 1, "wrong-range": 1, "always-dropped": 10**9, "always-restarted": 10**9,
                  "stalled": 1}
         if large and count < drops.get(fault, 0):
             part = b"" if fault == "always-dropped" and count else body[:len(body) // PARTS]
@@ -320,6 +368,8 @@ class Store(Handler):
             if fault == "stalled":
                 time.sleep(4)
             return self.break_connection()
+        if self.state.held and (self.state.held / file).exists():
+            return self.hold(file, status, body, headers)
         if name == "stories-19m" and self.state.nth("pace") >= 0:
             self.send_response(status)
             for key, value in headers.items():
@@ -333,6 +383,22 @@ class Store(Handler):
         self.answer(status, body, headers)
 
 
+    def hold(self, file, status, body, headers):
+        """Half of the body, and the rest when the test lets it go."""
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        half = len(body) // 2
+        self.wfile.write(body[:half])
+        while (self.state.held / file).exists():
+            time.sleep(0.1)
+            self.wfile.write(body[half:half + 1])  # a client gives up a connection that says nothing
+            half += 1
+        self.wfile.write(body[half:])
+
+
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
@@ -341,8 +407,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def main():
-    models, log = map(pathlib.Path, sys.argv[1:])
-    state = Handler.state = State(models, log)
+    models, log, *held = map(pathlib.Path, sys.argv[1:])
+    state = Handler.state = State(models, log, held[0] if held else None)
     hub = Server(("127.0.0.1", 0), Hub)
     store = Server(("127.0.0.2", 0), Store)
     state.hub = f"http://127.0.0.1:{hub.server_port}"

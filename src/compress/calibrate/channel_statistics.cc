@@ -32,15 +32,14 @@ class Collector {
         statistics_(BlockLinears(checkpoint.config()).size()) {}
 
   std::vector<ChannelStatistics> Run(const std::function<bool(int64_t)>& progress) {
-    const Teacher tables = LoadTables(checkpoint_, settings_.device);
-    Embed(tables.frame);
+    Embed(LoadBeforeBlocks(checkpoint_, settings_.device));
     int64_t done = 0;
     for (int64_t layer = 0; layer < model_.num_blocks(); ++layer) {
       Forward(layer);
       if (!progress(++done)) return {};
     }
     if (!settings_.gradients) return std::move(statistics_);
-    Differentiate(tables.frame);
+    Differentiate(LoadAfterBlocks(checkpoint_, settings_.device));
     for (int64_t layer = model_.num_blocks(); layer-- > 0;) {
       Backward(layer);
       if (!progress(++done)) return {};

@@ -24,9 +24,19 @@ class Loader {
   }
 
   void LoadTables() {
+    LoadBefore();
+    LoadAfter();
+  }
+
+  void LoadBefore() {
     frame_.embedding = Load(kEmbeddingName);
     if (checkpoint_.config().learned_positions) frame_.positions = Load(kPositionsName);
-    frame_.head = checkpoint_.config().tie_word_embeddings ? frame_.embedding : Load(kHeadName);
+  }
+
+  void LoadAfter() {
+    const bool tied = checkpoint_.config().tie_word_embeddings;
+    const bool loaded = tied && frame_.embedding.defined();
+    frame_.head = loaded ? frame_.embedding : Load(tied ? kEmbeddingName : kHeadName);
     frame_.final_norm = LoadNorm(checkpoint_, FinalNorm(checkpoint_.config()), device_);
   }
 
@@ -101,10 +111,16 @@ FrameWeights LoadFrame(const Checkpoint& checkpoint, at::Device device) {
   return loader.Take().frame;
 }
 
-Teacher LoadTables(const Checkpoint& checkpoint, at::Device device) {
+FrameWeights LoadBeforeBlocks(const Checkpoint& checkpoint, at::Device device) {
   Loader loader(checkpoint, device);
-  loader.LoadTables();
-  return loader.Take();
+  loader.LoadBefore();
+  return loader.Take().frame;
+}
+
+FrameWeights LoadAfterBlocks(const Checkpoint& checkpoint, at::Device device) {
+  Loader loader(checkpoint, device);
+  loader.LoadAfter();
+  return loader.Take().frame;
 }
 
 Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device) {

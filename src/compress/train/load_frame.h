@@ -21,8 +21,9 @@ NormTensors LoadNorm(const Checkpoint& checkpoint, const NormSpec& norm, at::Dev
 // Error{kFactorizationFailed} for weights that are not finite.
 Teacher LoadTeacher(const Checkpoint& checkpoint, at::Device device);
 // Its pieces, for those who hold one at a time; what is not loaded is undefined.
-Teacher LoadTables(const Checkpoint& checkpoint, at::Device device);  // all outside the blocks
+FrameWeights LoadBeforeBlocks(const Checkpoint& checkpoint, at::Device device);  // embedding, ..
 Teacher LoadBlock(const Checkpoint& checkpoint, int64_t layer, at::Device device);
+FrameWeights LoadAfterBlocks(const Checkpoint& checkpoint, at::Device device);  // last norm, head
 
 // The frame alone.
 FrameWeights LoadFrame(const Checkpoint& checkpoint, at::Device device);

@@ -25,7 +25,7 @@ TopAnswers AskForTop(const Checkpoint& checkpoint, const TrainableModel& model,
                      const at::Tensor& tokens, int64_t k, at::Device device, WorkerPool& workers,
                      const std::function<bool(int64_t)>& progress) {
   const int64_t sequences = tokens.size(0);
-  const Teacher tables = LoadTables(checkpoint, device);
+  const FrameWeights before = LoadBeforeBlocks(checkpoint, device);
   std::vector<at::Tensor> activations(static_cast<size_t>(sequences));  // [1, T, hidden] bf16
   const auto for_each = [&](const std::function<void(at::Tensor&, int64_t)>& work) {
     workers.Run(sequences, [&](int64_t i) {
@@ -34,7 +34,7 @@ TopAnswers AskForTop(const Checkpoint& checkpoint, const TrainableModel& model,
     });
   };
   for_each([&](at::Tensor& x, int64_t i) {
-    x = Kept(model.Embed(tables.frame, tokens.narrow(0, i, 1).to(device)));
+    x = Kept(model.Embed(before, tokens.narrow(0, i, 1).to(device)));
   });
   for (int64_t layer = 0; layer < model.num_blocks(); ++layer) {
     const Teacher block = LoadBlock(checkpoint, layer, device);
@@ -43,11 +43,12 @@ TopAnswers AskForTop(const Checkpoint& checkpoint, const TrainableModel& model,
     });
     if (!progress(layer + 1)) return {};
   }
-  const int64_t kept = std::min(k, tables.frame.head.size(0));
+  const FrameWeights after = LoadAfterBlocks(checkpoint, device);
+  const int64_t kept = std::min(k, after.head.size(0));
   TopAnswers top{at::empty({sequences, tokens.size(1), kept}, at::kInt),
                  at::empty({sequences, tokens.size(1), kept}, at::kFloat)};
   for_each([&](at::Tensor& x, int64_t i) {
-    const at::Tensor logits = model.Logits(tables.frame, x.to(device, at::kFloat));
+    const at::Tensor logits = model.Logits(after, x.to(device, at::kFloat));
     const auto [log_p, indices] = at::log_softmax(logits, -1).topk(kept);  // [1, T, k]
     top.tokens.narrow(0, i, 1).copy_(indices);
     top.log_p.narrow(0, i, 1).copy_(log_p);
