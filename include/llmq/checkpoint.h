@@ -19,6 +19,9 @@ namespace llmq {
 // Small text or binary files that make a model usable, by file name: "config.json",
 // "tokenizer.json", ...
 using ModelFiles = std::map<std::string, std::string>;
+// NAME.jinja in this folder of a model is there as "additional_chat_templates.NAME.jinja".
+inline constexpr std::string_view kChatTemplateFolder = "additional_chat_templates";
+inline constexpr std::string_view kChatTemplateEnding = ".jinja";
 
 // Those of `directory`, verbatim, without looking at weights. Throws Error: kModelNotFound (no such
 // directory, or no config.json in it), kGeneral (not readable, or larger than any such file is).
@@ -50,6 +53,8 @@ class Checkpoint {
   std::span<const TensorView> tensors() const;
   const TensorView* Find(std::string_view name) const;  // nullptr if absent
   const TensorView& Get(std::string_view name) const;   // throws Error{kGeneral} naming it
+  // Of those that the files hold, how many are not of the text model.
+  int64_t tensors_left_out() const;
   // The tensor's pages may leave memory; the view stays valid.
   void Release(const TensorView& tensor) const;
 

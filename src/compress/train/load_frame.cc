@@ -25,9 +25,16 @@ class Loader {
 
   void LoadTables() {
     frame_.embedding = Load(kEmbeddingName);
-    if (checkpoint_.config().learned_positions) frame_.positions = Load(kPositionsName);
-    frame_.head = checkpoint_.config().tie_word_embeddings ? frame_.embedding : Load(kHeadName);
-    frame_.final_norm = LoadNorm(checkpoint_, FinalNorm(checkpoint_.config()), device_);
+    const ModelConfig& config = checkpoint_.config();
+    if (config.learned_positions) frame_.positions = Load(kPositionsName);
+    if (config.HasProjectedEmbedding()) {
+      frame_.project_in = Load(kProjectInName);
+      frame_.project_out = Load(kProjectOutName);
+    }
+    frame_.head = config.tie_word_embeddings ? frame_.embedding : Load(kHeadName);
+    if (config.has_final_norm) {
+      frame_.final_norm = LoadNorm(checkpoint_, FinalNorm(config), device_);
+    }
   }
 
   void LoadSmallParts(int64_t layer) {
