@@ -20,6 +20,9 @@ namespace llmq {
 // Small text or binary files that make a model usable, by file name: "config.json",
 // "tokenizer.json", ...
 using ModelFiles = std::map<std::string, std::string>;
+// NAME.jinja in this folder of a model is there as "additional_chat_templates.NAME.jinja".
+inline constexpr std::string_view kChatTemplateFolder = "additional_chat_templates";
+inline constexpr std::string_view kChatTemplateEnding = ".jinja";
 
 // Those of `directory`, verbatim, without looking at weights. Throws Error: kModelNotFound (no such
 // directory, or no config.json in it), kGeneral (not readable, or larger than any such file is).
@@ -57,6 +60,8 @@ class Checkpoint {
   const TensorView& Get(std::string_view name) const;
   // The names of the weight files: those first that the blocks need first.
   std::vector<std::string> FilesInOrder() const;
+  // Of those that the files hold, how many are not of the text model.
+  int64_t tensors_left_out() const;
   // The tensor's pages may leave memory; the view stays valid.
   void Release(const TensorView& tensor) const;
 

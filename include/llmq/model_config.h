@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,9 @@ struct ModelConfig {
   bool in_llama_cpp = true;       // it knows the family
   std::string torch_dtype;        // as written in config.json; may be empty
   int64_t hidden_size = 0;
+  // Of rows of embedding and head, if they are narrower than the blocks: a matrix leads from the
+  // embedding into the blocks, and one from the blocks to the head. 0: they are not.
+  int64_t embedding_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_layers = 0;
   int64_t num_heads = 0;
@@ -86,7 +90,9 @@ struct ModelConfig {
   double norm_eps = 1e-5;
   double norm_offset = 0;  // what a norm multiplies with is this plus the weight in the checkpoint
   bool qk_norm = false;    // every head of queries and keys is normalised before it turns
-  bool sandwich_norms = false;  // what attention and MLP add is normalised too
+  bool sandwich_norms = false;   // what attention and MLP add is normalised too
+  bool norms_after_sum = false;  // not what attention and MLP read, but the sum with what they add
+  bool has_final_norm = true;    // before the head
   Activation activation = Activation::kSilu;
   bool gated_mlp = true;       // down(activation(gate(x)) up(x)), otherwise down(activation(up(x)))
   double embedding_scale = 1;  // of an embedding's row on the way into the first block
@@ -112,6 +118,8 @@ struct ModelConfig {
   bool TurnsBySlidingRope(int64_t layer) const {
     return sliding_rope.has_value() && WindowOf(layer) > 0;
   }
+  bool HasProjectedEmbedding() const { return embedding_size > 0; }
+  int64_t EmbeddingWidth() const { return embedding_size > 0 ? embedding_size : hidden_size; }
   // Of the table of positions; 0: there is none.
   int64_t PositionRows() const { return learned_positions ? max_position + position_offset : 0; }
   // True if the layer has experts.
@@ -186,8 +194,8 @@ size_t IndexInBlock(const ModelConfig& config, Projection projection, int64_t ml
 // Which part of a text's tokens passes through a linear: all, or in the mean what an expert gets.
 double TokenShare(const ModelConfig& config, const LinearSpec& linear);
 
-// The norms of a block: before attention and before the MLP; with sandwich_norms after each of the
-// two; with qk_norm over heads of queries and of keys.
+// The norms of a block: before attention and before the MLP, or with norms_after_sum behind each;
+// with sandwich_norms after each of the two; with qk_norm over heads of queries and of keys.
 enum class BlockNorm { kInput, kMlp, kAfterAttention, kAfterMlp, kQuery, kKey };
 inline constexpr int kNumBlockNorms = 6;
 
@@ -201,7 +209,7 @@ struct NormSpec {
 
 // Those that the blocks have, in the order layer, norm.
 std::vector<NormSpec> BlockNorms(const ModelConfig& config);
-// The one before the head; layer and norm say nothing.
+// The one before the head, if has_final_norm; layer and norm say nothing.
 NormSpec FinalNorm(const ModelConfig& config);
 
 // The small matrices of blocks with experts. They stay as they are, and multiply in float32.
@@ -225,6 +233,8 @@ std::string InputNormName(int64_t layer);  // "model.layers.N.input_layernorm.we
 std::string PostAttentionNormName(int64_t layer);
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr const char* kPositionsName = "model.embed_positions.weight";
+inline constexpr const char* kProjectInName = "model.project_in.weight";    // [hidden, embedding]
+inline constexpr const char* kProjectOutName = "model.project_out.weight";  // [embedding, hidden]
 inline constexpr const char* kFinalNormName = "model.norm.weight";
 inline constexpr const char* kHeadName = "lm_head.weight";
 
@@ -246,10 +256,18 @@ struct PublishedTensor {
   bool optional = false;  // checkpoints may have the parts instead
 };
 
+// Names that begin with the one begin with the other inside the program.
+struct PublishedPrefix {
+  std::string_view published;
+  std::string_view own;
+};
+
 // How the model's family publishes its checkpoints. Tensors that are not listed have the names of
 // ExpectedTensors.
 struct PublishedNames {
-  std::string optional_prefix;  // names may begin with it: "transformer."
+  std::span<const PublishedPrefix> prefixes;      // the first that fits counts
+  std::span<const std::string_view> not_of_text;  // names begin with one of these: images
+  std::string optional_prefix;                    // names may begin with it: "transformer."
   std::vector<PublishedTensor> tensors;
   std::vector<std::string> unused;  // tables that older checkpoints hold and nobody reads
 };

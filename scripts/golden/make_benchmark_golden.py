@@ -1,18 +1,22 @@
 """Makes tests/golden/benchmarks: what lm-evaluation-harness's protocol gives on models/stories-19m, item by item.
 
-    make_benchmark_golden.py                                                     # items made from data/tinystories
-    make_benchmark_golden.py --out FOLDER --hellaswag FILE --arc FILE --items N  # items of the real data sets (JSONL)
+    make_benchmark_golden.py                                      # items made from data/tinystories
+    make_benchmark_golden.py --out FOLDER --hellaswag FILE --arc FILE FILE --items N \
+        --test build/release/bin/runtime_test                     # the first N of real data sets (JSONL), and compare
 
-Needs torch and transformers. Writes NAME.jsonl, the items, and NAME.json: for every item the log-likelihood of each choice, and
-the choices by acc and by acc_norm. Made items that are nearer to a tie than rounding are left out; of real ones `ties` says which.
-The test BenchmarkGolden compares; it also reads the folder that LLM_QUANTIZE_BENCHMARKS_DIR names.
+Needs torch and transformers. Writes NAME.jsonl, the items, and NAME.json: for every item the log-likelihood of each choice, the
+choices by acc and by acc_norm, and the right one. Made items that are nearer to a tie than rounding are left out; of real ones
+`ties` says which. The test BenchmarkGolden compares; it also reads the folder that LLM_QUANTIZE_BENCHMARKS_DIR names, which
+--test sets: files of which the names begin with hellaswag or arc.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import random
 import re
+import subprocess
 
 import torch
 import transformers
@@ -39,6 +43,13 @@ def arc(item):
     if "query" in item:
         return item["query"] + "\nAnswer:", item["choices"]
     return f"Question: {item['question']}\nAnswer:", item["choices"]["text"]
+
+
+def right(item):
+    """The number of the right choice."""
+    if "answerKey" in item:
+        return item["choices"]["label"].index(item["answerKey"])
+    return int(item["label"] if "label" in item else item["gold"])
 
 
 class Scorer:
@@ -74,7 +85,7 @@ def gap(values):
 
 def evaluate(scorer, items, word, leave_out_ties):
     """(items kept, answer)"""
-    kept, answer = [], {"log_likelihoods": [], "chosen": [], "chosen_norm": [], "ties": []}
+    kept, answer = [], {"log_likelihoods": [], "chosen": [], "chosen_norm": [], "right": [], "ties": []}
     for item in items:
         context, choices = word(item)
         sums = scorer.score(context, choices)
@@ -87,6 +98,7 @@ def evaluate(scorer, items, word, leave_out_ties):
         answer["log_likelihoods"].append([round(value, 4) for value in sums])
         answer["chosen"].append(sums.index(max(sums)))
         answer["chosen_norm"].append(normed.index(max(normed)))
+        answer["right"].append(right(item))
     return kept, answer
 
 
@@ -127,24 +139,35 @@ def write(folder, name, items, answer):
     print(name, len(items), "items,", len(answer["ties"]), "nearer to a tie than", TIE)
 
 
+def write_made(scorer, folder, count):
+    for name, word, items in zip(("hellaswag", "arc"), (hellaswag, arc), made_items()):
+        items, answer = evaluate(scorer, items, word, leave_out_ties=True)
+        write(folder, name, items[:count], {key: values[:count] for key, values in answer.items()})
+
+
+def write_real(scorer, folder, files, count):
+    for path, word in files:
+        lines = path.read_text().splitlines()[:count]
+        write(folder, path.stem, *evaluate(scorer, [json.loads(line) for line in lines], word, leave_out_ties=False))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden/benchmarks")
     parser.add_argument("--items", type=int, default=ITEMS)
     for name in ("--hellaswag", "--arc"):
-        parser.add_argument(name, type=pathlib.Path)
+        parser.add_argument(name, type=pathlib.Path, nargs="+", default=[])
+    parser.add_argument("--test", type=pathlib.Path, help="the program runtime_test, to compare with")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    made = dict(zip(("hellaswag", "arc"), made_items()))
-    scorer = Scorer()
-    for name, word in (("hellaswag", hellaswag), ("arc", arc)):
-        path = getattr(arguments, name)
-        items = [json.loads(line) for line in path.read_text().splitlines()[:arguments.items]] if path else made[name]
-        items, answer = evaluate(scorer, items, word, leave_out_ties=not path)
-        if not path:  # the ties are gone: as many as are wanted
-            items = items[:arguments.items]
-            answer = {key: values[:arguments.items] for key, values in answer.items()}
-        write(arguments.out, name, items, answer)
+    files = [(path, hellaswag) for path in arguments.hellaswag] + [(path, arc) for path in arguments.arc]
+    if files:
+        write_real(Scorer(), arguments.out, files, arguments.items)
+    else:
+        write_made(Scorer(), arguments.out, arguments.items)
+    if arguments.test:
+        subprocess.run([arguments.test, "--gtest_filter=BenchmarkGolden.RealDataSets"], check=True,
+                       env=os.environ | {"LLM_QUANTIZE_BENCHMARKS_DIR": str(arguments.out.resolve())})
 
 
 if __name__ == "__main__":

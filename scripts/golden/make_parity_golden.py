@@ -58,6 +58,17 @@ GPT2 = dict(architectures=["GPT2LMHeadModel"], model_type="gpt2", n_embd=32, n_l
             n_ctx=96, vocab_size=512, activation_function="gelu_new", layer_norm_epsilon=1e-5,
             tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, torch_dtype="bfloat16")
 
+# As google/gemma-3-4b-it: the text model inside, with keys left out.
+GEMMA3_VISION = dict(architectures=["Gemma3ForConditionalGeneration"], model_type="gemma3", tie_word_embeddings=True,
+                     boi_token_index=500, eoi_token_index=501, image_token_index=502, mm_tokens_per_image=4,
+                     eos_token_id=[2, 3], torch_dtype="bfloat16",
+                     text_config=dict(model_type="gemma3_text", hidden_size=32, intermediate_size=72, num_hidden_layers=3,
+                                      num_attention_heads=4, num_key_value_heads=2, head_dim=16, vocab_size=512,
+                                      query_pre_attn_scalar=16, sliding_window=16, sliding_window_pattern=3,
+                                      rope_scaling=dict(rope_type="linear", factor=8.0)),
+                     vision_config=dict(model_type="siglip_vision_model", hidden_size=16, intermediate_size=16,
+                                        num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14))
+
 # name: (base, changes). Sequences of 80 tokens are longer than the original context where scaling depends on it.
 RANDOM_MODELS = {
     "llama-bias-linear": (LLAMA, dict(attention_bias=True, mlp_bias=True,
@@ -95,6 +106,17 @@ RANDOM_MODELS = {
                                         max_window_layers=4)),
     "qwen3-moe": (QWEN3_MOE, dict(norm_topk_prob=True)),
     "qwen3-moe-window": (QWEN3_MOE, dict(use_sliding_window=True, sliding_window=16)),
+    "llama-longrope": (LLAMA, dict(original_max_position_embeddings=64, max_position_embeddings=256,
+                                   rope_scaling=dict(rope_type="longrope", short_factor=[1.0, 1.1, 1.3, 1.7],
+                                                     long_factor=[1.0, 1.5, 3.0, 4.0]))),
+    "phi4-mini": (PHI3, dict(hidden_size=64, partial_rotary_factor=0.75, tie_word_embeddings=True,
+                             original_max_position_embeddings=64, max_position_embeddings=256,
+                             rope_scaling=dict(type="longrope", short_factor=[1.0, 1.1, 1.2, 1.3, 1.5, 1.7],
+                                               long_factor=[1.0, 1.5, 2.0, 2.5, 3.0, 4.0]))),
+    "opt-350m": (OPT, dict(word_embed_proj_dim=16, do_layer_norm_before=False)),
+    "opt-narrow": (OPT, dict(word_embed_proj_dim=16, _remove_final_layer_norm=True, tie_word_embeddings=False)),
+    "gemma3-vision": (GEMMA3_VISION, dict()),
+    "gemma3-vision-new": (GEMMA3_VISION, dict()),
 }
 # Written with a layer's experts in one tensor, as save_pretrained does with save_original_format=False.
 FUSED_EXPERTS = ("qwen3-moe-window", "mixtral-fused")
@@ -153,6 +175,11 @@ def write_random_model(name, config, seed):
             size = config["n_positions"]
             tensors[f"h.{layer}.attn.bias"] = torch.tril(torch.ones(1, 1, size, size))
             tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
+    if name == "gemma3-vision":  # as published in 2025; newer versions write the names of the modules
+        tensors = {key.replace("model.language_model.", "language_model.model.")
+                   .replace("model.vision_tower.", "vision_tower.")
+                   .replace("model.multi_modal_projector.", "multi_modal_projector."): value
+                   for key, value in tensors.items()}
     if name not in FUSED_EXPERTS:
         tensors = published_names(tensors, config["model_type"])
     safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -185,7 +212,8 @@ def random_models():
         tokens = numpy.random.RandomState(seed).randint(3, 512, TOKENS).tolist()
         # A fresh load for each: dynamic scaling keeps state inside the model.
         write_logits(OUT / name, load(OUT / name), tokens, decode=False)
-        if "dynamic" in name or "longrope" in name:
+        scaling = changes.get("rope_scaling", {})
+        if scaling.get("rope_type", scaling.get("type")) in ("dynamic", "longrope"):
             write_logits(OUT / name, load(OUT / name), tokens, decode=True)
 
 

@@ -35,7 +35,7 @@ _llm_quantize() {
     --kv) COMPREPLY=($(compgen -W "f32 f16 q8 latent" -- "$current")); return ;;
     --activations) COMPREPLY=($(compgen -W "f32 int8" -- "$current")); return ;;
     --weights) COMPREPLY=($(compgen -W "littlebit f16" -- "$current")); return ;;
-    --shape) COMPREPLY=($(compgen -W "tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b" -- "$current")); return ;;
+    --shape) COMPREPLY=($(compgen -W "tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b mixtral-8x7b qwen3-30b-a3b" -- "$current")); return ;;
     --device) COMPREPLY=($(compgen -W "auto cpu cuda" -- "$current")); return ;;
     --benchmark) COMPREPLY=($(compgen -W "wikitext hellaswag arc arc-easy arc-challenge" -- "$current")); return ;;
     -o | --output-dir | --checkpoint-dir | --resume) COMPREPLY=($(compgen -d -- "$current")); return ;;

@@ -93,7 +93,7 @@ $tool -n $validate -l activations -xa 'f32 int8' -d 'Activations of the compress
 $tool -n "$run; or $bench" -l exact -d 'Activations in float32'
 $tool -n "$validate; or $run; or $bench" -l kv -xa 'f32 f16 q8 latent' -d 'Keys and values'
 $tool -n "$validate; or $run; or $bench" -l device -xa 'auto cpu cuda' -d 'Device'
-$tool -n $bench -l shape -xa 'tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b' -d 'Random weights of this shape'
+$tool -n $bench -l shape -xa 'tinyllama-1.1b llama-3.2-1b llama-3.2-3b llama-2-7b mistral-7b llama-3-8b llama-2-13b llama-2-70b mixtral-8x7b qwen3-30b-a3b' -d 'Random weights of this shape'
 $tool -n $bench -l bpw -x -d 'Bits per weight'
 $tool -n $bench -l weights -xa 'littlebit f16' -d 'Type of random weights'
 $tool -n $bench -s p -l n-prompt -x -d 'Tokens to read'

@@ -21,7 +21,9 @@ constexpr int64_t kCopiesOfResting = 2;
 constexpr int64_t kVocabularyCopies = 6;
 
 int64_t TableValues(const ModelConfig& config) {
-  const int64_t one = config.vocab_size * config.hidden_size;
+  const int64_t one =
+      (config.vocab_size + (config.HasProjectedEmbedding() ? config.hidden_size : 0)) *
+      config.EmbeddingWidth();
   const int64_t positions = config.PositionRows() * config.hidden_size;
   return (config.tie_word_embeddings ? one : 2 * one) + positions;
 }

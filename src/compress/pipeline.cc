@@ -190,6 +190,9 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
   run.report.device = run.device.description;
   observer.Info(fmt::format("Device: {}, {} worker{}", run.device.description, run.workers.size(),
                             run.workers.size() == 1 ? "" : "s"));
+  if (const int64_t count = run.checkpoint.tensors_left_out(); count > 0) {
+    observer.Warning(fmt::format("left out {} tensors for images: only text is compressed", count));
+  }
   FitIntoMemory(run);
   CheckDisk(run);
   if (!options.checkpoint_dir.empty()) {

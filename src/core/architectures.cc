@@ -33,7 +33,28 @@ constexpr Family Gemma3() {
   family.gguf_architecture = "gemma3";
   family.window = WindowRule::kFiveOfSix;
   family.qk_norm = true;
+  family.default_theta = 1e6;
   family.sliding_theta = 10000;
+  return family;
+}
+
+// The text model of one that also reads images: published configurations leave out most numbers.
+constexpr PublishedPrefix kGemma3Prefixes[] = {{"model.language_model.", "model."},
+                                               {"language_model.", ""}};
+constexpr std::string_view kGemma3Images[] = {"vision_tower.", "model.vision_tower.",
+                                              "multi_modal_projector.",
+                                              "model.multi_modal_projector."};
+
+constexpr Family Gemma3WithImages() {
+  Family family = Gemma3();
+  family.architecture = "Gemma3ForConditionalGeneration";
+  family.text_config = "text_config";
+  family.default_vocab = 262208;
+  family.default_max_position = 131072;
+  family.default_heads = 8;
+  family.default_kv_heads = 4;
+  family.prefixes = kGemma3Prefixes;
+  family.not_of_text = kGemma3Images;
   return family;
 }
 
@@ -47,13 +68,13 @@ constexpr PublishedModule kPhi3Modules[] = {
 
 // ---- OPT: OPT-350m alone has its norms elsewhere, and embeddings narrower than its blocks. ----
 
-constexpr FixedSwitch kOptSwitches[] = {{"do_layer_norm_before", true},
-                                        {"_remove_final_layer_norm", false},
-                                        {"layer_norm_elementwise_affine", true}};
+constexpr FixedSwitch kOptSwitches[] = {{"layer_norm_elementwise_affine", true}};
 
 constexpr PublishedModule kOptModules[] = {
     {"decoder.embed_tokens", {"model.embed_tokens"}},
     {"decoder.embed_positions", {"model.embed_positions"}},
+    {"decoder.project_in", {"model.project_in"}},
+    {"decoder.project_out", {"model.project_out"}},
     {"decoder.final_layer_norm", {"model.norm"}},
     {"decoder.layers.{}.self_attn_layer_norm", {"model.layers.{}.input_layernorm"}},
     {"decoder.layers.{}.self_attn.q_proj", {"model.layers.{}.self_attn.q_proj"}},
@@ -81,6 +102,7 @@ constexpr Family kOpt = {.architecture = "OPTForCausalLM",
                          .rotary = false,
                          .learned_positions = true,
                          .position_offset = 2,
+                         .reads_norm_place = true,
                          .switches = kOptSwitches,
                          .optional_prefix = "model.",
                          .modules = kOptModules};
@@ -153,6 +175,7 @@ constexpr std::array kFamilies = {
     kGemma,
     Gemma2(),
     Gemma3(),
+    Gemma3WithImages(),
     Family{.architecture = "Phi3ForCausalLM",
            .gguf_architecture = "phi3",
            .window = WindowRule::kAll,

@@ -60,7 +60,7 @@ struct ConfigKeys {
   const char* num_heads = "num_attention_heads";
   const char* max_position = "max_position_embeddings";
   const char* norm_eps = "rms_norm_eps";  // nullptr: always the default
-  const char* embedding_size = nullptr;   // must be the hidden size; nullptr: it is
+  const char* embedding_size = nullptr;   // of embedding and head; nullptr: the hidden size
 };
 
 // A switch of config.json whose other position is another model.
@@ -79,10 +79,15 @@ struct PublishedModule {
 
 struct Family {
   std::string_view architecture;
+  // The object of config.json with the numbers of the text model; nullptr: config.json itself.
+  const char* text_config = nullptr;
   std::string_view gguf_architecture = "llama";
   bool in_llama_cpp = true;
   ConfigKeys keys = {};
-  // What config.json means by leaving a key out; 0: no more than Llama's.
+  // What config.json means by leaving a key out; 0: no more than Llama's, or it must be there.
+  int64_t default_vocab = 0;
+  int64_t default_max_position = 0;
+  int64_t default_heads = 0;
   int64_t default_kv_heads = 0;
   int64_t default_head_dim = 0;
   int64_t default_window = 0;
@@ -101,6 +106,7 @@ struct Family {
   int64_t position_offset = 0;
   bool qk_norm = false;
   bool sandwich_norms = false;
+  bool reads_norm_place = false;  // from do_layer_norm_before, _remove_final_layer_norm
   double norm_offset = 0;
   bool scaled_embedding = false;    // by the root of the hidden size
   bool softcaps = false;            // reads attn_logit_softcapping, final_logit_softcapping
@@ -110,7 +116,9 @@ struct Family {
   ExpertFacts experts;
   bool unscaled_attention = false;  // reads scale_attn_weights
   std::span<const FixedSwitch> switches = {};
-  // As checkpoints name their tensors.
+  // As checkpoints name their tensors (PublishedNames).
+  std::span<const PublishedPrefix> prefixes = {};
+  std::span<const std::string_view> not_of_text = {};
   std::string_view optional_prefix = "";
   std::span<const PublishedModule> modules = {};
   std::span<const std::string_view> unused = {};

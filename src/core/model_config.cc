@@ -16,6 +16,7 @@
 
 #include "core/architectures.h"
 #include "core/config_reader.h"
+#include "core/expert_config.h"
 #include "core/rope_config.h"
 #include "llmq/error.h"
 
@@ -36,6 +37,16 @@ const Family& ParseFamily(const ConfigReader& config) {
   config.Fail(fmt::format("\"architectures\": expected one of {}, found \"{}\"",
                           SupportedArchitectures(), name.substr(0, 80)),
               fmt::format("Only these can be compressed and run: {}", SupportedArchitectures()));
+}
+
+// Where the family keeps the numbers of its text model.
+ConfigReader TextConfig(const ConfigReader& config, const Family& family) {
+  if (family.text_config == nullptr) return config;
+  const std::string where = fmt::format("{}: \"{}\"", config.where(), family.text_config);
+  const auto it = config.object().find(family.text_config);
+  if (it != config.object().end() && it->is_object()) return {*it, where};
+  config.Fail(fmt::format("\"{}\": expected an object, found {}", family.text_config,
+                          it == config.object().end() ? "none" : DumpJson(*it).substr(0, 60)));
 }
 
 // FP8 is read; everything with fewer bits has lost too much to begin with.
@@ -85,6 +96,11 @@ std::vector<int64_t> ParseTokenIds(const ConfigReader& object, const char* key,
   return ids;
 }
 
+// From 1; without a default the key must be there.
+int64_t IntOrDefault(const ConfigReader& config, const char* key, int64_t fallback, int64_t high) {
+  return fallback == 0 ? config.RequiredInt(key, high) : config.Int(key, fallback, 1, high);
+}
+
 void ParseSizes(const ConfigReader& config, const Family& family, ModelConfig& model) {
   const ConfigKeys& keys = family.keys;
   model.hidden_size = config.RequiredInt(keys.hidden_size, kMaxHidden);
@@ -93,24 +109,21 @@ void ParseSizes(const ConfigReader& config, const Family& family, ModelConfig& m
                                 ? family.default_intermediate * model.hidden_size
                                 : config.RequiredInt(keys.intermediate_size, kMaxIntermediate);
   model.num_layers = config.RequiredInt(keys.num_layers, kMaxLayers);
-  model.vocab_size = config.RequiredInt("vocab_size", kMaxVocab);
-  model.max_position = config.RequiredInt(keys.max_position, kMaxPosition);
+  model.vocab_size = IntOrDefault(config, "vocab_size", family.default_vocab, kMaxVocab);
+  model.max_position =
+      IntOrDefault(config, keys.max_position, family.default_max_position, kMaxPosition);
   model.norm_eps = keys.norm_eps == nullptr
                        ? family.default_norm_eps
                        : config.Number(keys.norm_eps, family.default_norm_eps, 0, 1);
   if (keys.embedding_size == nullptr) return;
   const int64_t width = config.Int(keys.embedding_size, model.hidden_size, 1, kMaxHidden);
-  if (width != model.hidden_size) {
-    config.Fail(fmt::format("\"{}\": expected {} as \"{}\", found {}", keys.embedding_size,
-                            model.hidden_size, keys.hidden_size, width),
-                "Embeddings narrower than the blocks are not supported");
-  }
+  model.embedding_size = width == model.hidden_size ? 0 : width;
 }
 
 // ---- Attention ----
 
 void ParseHeads(const ConfigReader& config, const Family& family, ModelConfig& model) {
-  model.num_heads = config.RequiredInt(family.keys.num_heads, kMaxHeads);
+  model.num_heads = IntOrDefault(config, family.keys.num_heads, family.default_heads, kMaxHeads);
   const bool named = config.object().contains("num_key_value_heads");
   const bool has_default = family.default_kv_heads > 0 && !named;
   model.num_kv_heads =
@@ -208,67 +221,6 @@ void ParseBiases(const ConfigReader& config, BiasRule rule, ModelConfig& model) 
   model.mlp_bias = rule == BiasRule::kAsConfigured && config.Bool("mlp_bias", false);
 }
 
-// ---- Experts ----
-
-// Every decoder_sparse_step-th layer, but for those that mlp_only_layers lists.
-std::vector<bool> ParseSparseLayers(const ConfigReader& config, int64_t layers) {
-  const int64_t step = config.Int("decoder_sparse_step", 1, 1, kMaxLayers);
-  std::vector<bool> sparse(static_cast<size_t>(layers));
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    sparse[static_cast<size_t>(layer)] = (layer + 1) % step == 0;
-  }
-  const char* key = "mlp_only_layers";
-  const Json list = config.Has(key) ? config.object().at(key) : Json::array();
-  if (!list.is_array()) {
-    config.Fail(fmt::format("\"{}\": expected a list of layers, found {}", key,
-                            DumpJson(list).substr(0, 60)));
-  }
-  for (const Json& item : list) {
-    if (!item.is_number_integer() || item.get<int64_t>() < 0 || item.get<int64_t>() >= layers) {
-      config.Fail(fmt::format("\"{}\": expected layers from 0 to {}, found {}", key, layers - 1,
-                              DumpJson(item).substr(0, 40)));
-    }
-    sparse[item.get<size_t>()] = false;
-  }
-  return sparse;
-}
-
-// All experts of a layer together are no larger than the largest MLP, see config_reader.h.
-void CheckNumberOfExperts(const ConfigReader& config, const char* key, const ModelConfig& model) {
-  const ExpertConfig& experts = model.experts;
-  const int64_t most =
-      std::min(kMaxExperts / model.num_layers, kMaxIntermediate / experts.intermediate_size);
-  if (experts.count <= most) return;
-  config.Fail(fmt::format("\"{}\": expected at most {} experts of this size, found {}", key, most,
-                          experts.count));
-}
-
-void ParseExperts(const ConfigReader& config, const ExpertFacts& facts, ModelConfig& model) {
-  if (facts.default_count == 0) return;
-  ExpertConfig experts;
-  const char* key = config.Has("num_local_experts") ? "num_local_experts" : "num_experts";
-  experts.count = config.Int(key, facts.default_count, facts.every_layer ? 1 : 0, kMaxExperts);
-  if (experts.count == 0) return;
-  experts.per_token = config.Int(
-      "num_experts_per_tok", std::min(facts.default_per_token, experts.count), 1, experts.count);
-  experts.intermediate_size =
-      facts.default_size == 0
-          ? model.intermediate_size
-          : config.Int("moe_intermediate_size", facts.default_size, 1, kMaxIntermediate);
-  if (facts.default_shared_size > 0) {
-    experts.shared_intermediate_size = config.Int("shared_expert_intermediate_size",
-                                                  facts.default_shared_size, 1, kMaxIntermediate);
-  }
-  experts.normalized = facts.normalized || config.Bool("norm_topk_prob", false);
-  experts.names = facts.names;
-  experts.sparse_layers = facts.every_layer
-                              ? std::vector<bool>(static_cast<size_t>(model.num_layers), true)
-                              : ParseSparseLayers(config, model.num_layers);
-  if (std::ranges::find(experts.sparse_layers, true) == experts.sparse_layers.end()) return;
-  model.experts = std::move(experts);
-  CheckNumberOfExperts(config, key, model);
-}
-
 // ---- Everything else that sets families apart ----
 
 // The approximation by tanh, under the names that it has had; Gemma's first configurations say
@@ -330,6 +282,11 @@ void ParseFamilyFacts(const ConfigReader& config, const Family& family, ModelCon
   model.qk_norm = family.qk_norm;
   model.sandwich_norms = family.sandwich_norms;
   model.norm_offset = family.norm_offset;
+  if (family.reads_norm_place) {
+    model.norms_after_sum = !config.Bool("do_layer_norm_before", true);
+    model.has_final_norm =
+        !model.norms_after_sum && !config.Bool("_remove_final_layer_norm", false);
+  }
   if (family.unscaled_attention && !config.Bool("scale_attn_weights", true)) {
     model.attention_scale = 1;
   }
@@ -346,10 +303,18 @@ void ParseFamilyFacts(const ConfigReader& config, const Family& family, ModelCon
   }
 }
 
-void ParseSpecialTokens(const ConfigReader& config, std::string_view generation_config_json,
-                        ModelConfig& model) {
-  model.bos_token_ids = ParseTokenIds(config, "bos_token_id", model.vocab_size);
-  model.eos_token_ids = ParseTokenIds(config, "eos_token_id", model.vocab_size);
+// Of the file, which describes the whole model, or of a text model inside.
+const ConfigReader& PlaceOf(const char* key, const ConfigReader& file, const ConfigReader& text) {
+  return file.Has(key) ? file : text;
+}
+
+void ParseSpecialTokens(const ConfigReader& config, const ConfigReader& text,
+                        std::string_view generation_config_json, ModelConfig& model) {
+  const auto ids = [&](const char* key) {
+    return ParseTokenIds(PlaceOf(key, config, text), key, model.vocab_size);
+  };
+  model.bos_token_ids = ids("bos_token_id");
+  model.eos_token_ids = ids("eos_token_id");
   if (generation_config_json.empty()) return;
   const std::string where = config.where() + " (generation_config.json)";
   const Json json = ParseJson(generation_config_json, where);
@@ -377,6 +342,7 @@ ModelConfig ParseModelConfig(std::string_view config_json, std::string_view gene
   const ConfigReader config(json, where);
   if (!json.is_object()) config.Fail("expected an object, found another JSON value");
   const Family& family = ParseFamily(config);
+  const ConfigReader text = TextConfig(config, family);
   ModelConfig model;
   ParseQuantization(config, model);
   model.architecture = family.architecture;
@@ -384,15 +350,16 @@ ModelConfig ParseModelConfig(std::string_view config_json, std::string_view gene
   model.in_llama_cpp = family.in_llama_cpp;
   model.model_type = config.Text("model_type", "");
   model.torch_dtype = config.Text("torch_dtype", config.Text("dtype", ""));
-  ParseSizes(config, family, model);
-  model.tie_word_embeddings = config.Bool("tie_word_embeddings", family.tied_by_default);
-  ParseHeads(config, family, model);
-  ParseWindow(config, family, model);
-  ParseBiases(config, family.bias, model);
-  ParseFamilyFacts(config, family, model);
-  ParseExperts(config, family.experts, model);
-  if (family.rotary) ParseRope(config, family, model);
-  ParseSpecialTokens(config, generation_config_json, model);
+  ParseSizes(text, family, model);
+  const char* tied = "tie_word_embeddings";
+  model.tie_word_embeddings = PlaceOf(tied, config, text).Bool(tied, family.tied_by_default);
+  ParseHeads(text, family, model);
+  ParseWindow(text, family, model);
+  ParseBiases(text, family.bias, model);
+  ParseFamilyFacts(text, family, model);
+  ParseExperts(text, family.experts, model);
+  if (family.rotary) ParseRope(text, family, model);
+  ParseSpecialTokens(config, text, generation_config_json, model);
   return model;
 }
 

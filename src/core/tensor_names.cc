@@ -159,7 +159,12 @@ NormSpec FinalNorm(const ModelConfig& config) {
 
 std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
   std::vector<ExpectedTensor> expected;
-  expected.push_back({kEmbeddingName, {config.vocab_size, config.hidden_size}});
+  const int64_t width = config.EmbeddingWidth();
+  expected.push_back({kEmbeddingName, {config.vocab_size, width}});
+  if (config.HasProjectedEmbedding()) {
+    expected.push_back({kProjectInName, {config.hidden_size, width}});
+    expected.push_back({kProjectOutName, {width, config.hidden_size}});
+  }
   if (config.learned_positions) {
     expected.push_back({kPositionsName, {config.PositionRows(), config.hidden_size}});
   }
@@ -175,10 +180,8 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
   for (const RouterSpec& router : BlockRouters(config)) {
     expected.push_back({router.name, {router.rows, config.hidden_size}});
   }
-  add_norm(FinalNorm(config));
-  if (!config.tie_word_embeddings) {
-    expected.push_back({kHeadName, {config.vocab_size, config.hidden_size}});
-  }
+  if (config.has_final_norm) add_norm(FinalNorm(config));
+  if (!config.tie_word_embeddings) expected.push_back({kHeadName, {config.vocab_size, width}});
   return expected;
 }
 
@@ -225,6 +228,8 @@ PublishedNames PublishedNamesOf(const ModelConfig& config) {
   PublishedNames names;
   const Family* family = FindFamily(config.architecture);
   if (family == nullptr) return names;
+  names.prefixes = family->prefixes;
+  names.not_of_text = family->not_of_text;
   names.optional_prefix = family->optional_prefix;
   std::map<std::string, std::vector<int64_t>> shapes;
   for (const ExpectedTensor& tensor : ExpectedTensors(config)) shapes[tensor.name] = tensor.shape;

@@ -25,14 +25,17 @@ struct Checkpoint::State {
         files(ReadModelFiles(d)),
         config(ParseModelConfig(files, (d / "config.json").string())),
         shards(d, arriving) {
+    const PublishedNames names = PublishedNamesOf(config);
+    tensors_left_out = shards.RenamePrefixes(names);
     shards.AttachScales(config, directory.string());
-    shards.Rename(PublishedNamesOf(config), directory.string());
+    shards.Rename(names, directory.string());
   }
 
   fs::path directory;
   ModelFiles files;
   ModelConfig config;
   SafetensorsShards shards;
+  int64_t tensors_left_out = 0;
 
   void CheckArchitecture() const;
 };
@@ -44,7 +47,7 @@ void Checkpoint::State::CheckArchitecture() const {
   // A tied head may be stored all the same; then it must look like the embedding.
   const TensorView* head = shards.Find(kHeadName);
   if (head != nullptr) {
-    CheckFloatTensor(head, {kHeadName, {config.vocab_size, config.hidden_size}},
+    CheckFloatTensor(head, {kHeadName, {config.vocab_size, config.EmbeddingWidth()}},
                      directory.string());
   }
 }
@@ -90,6 +93,8 @@ std::vector<std::string> Checkpoint::FilesInOrder() const {
   std::ranges::for_each(state_->shards.files(), add);
   return names;
 }
+
+int64_t Checkpoint::tensors_left_out() const { return state_->tensors_left_out; }
 
 void Checkpoint::Release(const TensorView& tensor) const { state_->shards.Release(tensor); }
 

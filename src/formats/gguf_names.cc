@@ -64,14 +64,16 @@ bool IsInStack(const ModelConfig& config, const LinearSpec& linear) {
 std::string GgufArchitecture(const ModelConfig& config) { return config.gguf_architecture; }
 
 std::map<std::string, std::string> GgufTensorNames(const ModelConfig& config) {
-  std::map<std::string, std::string> names = {{kEmbeddingName, "token_embd.weight"},
-                                              {kFinalNormName, "output_norm.weight"}};
+  std::map<std::string, std::string> names = {{kEmbeddingName, "token_embd.weight"}};
   if (config.learned_positions) names[kPositionsName] = "position_embd.weight";
   if (!config.tie_word_embeddings) names[kHeadName] = "output.weight";
   const auto add_bias = [&](const NormSpec& norm, const std::string& base) {
     if (!norm.bias.empty()) names[norm.bias] = base + ".bias";
   };
-  add_bias(FinalNorm(config), "output_norm");
+  if (config.has_final_norm) {
+    names[kFinalNormName] = "output_norm.weight";
+    add_bias(FinalNorm(config), "output_norm");
+  }
   for (const NormSpec& norm : BlockNorms(config)) {
     const std::string base =
         fmt::format("blk.{}.{}", norm.layer, kNormNames[static_cast<size_t>(norm.norm)]);

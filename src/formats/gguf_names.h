@@ -17,9 +17,10 @@ namespace llmq {
 // The architecture as llama.cpp knows it.
 std::string GgufArchitecture(const ModelConfig& config);
 
-// Of every tensor of ExpectedTensors(config): "model.layers.3.self_attn.q_proj.weight" ->
-// "blk.3.attn_q.weight". llama.cpp has no names for the matrices of one expert; here they are
-// called after the stack that they belong to, "blk.3.ffn_gate_exps.17.weight".
+// Of every tensor of ExpectedTensors(config), but for a narrow embedding's projections:
+// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight". llama.cpp has no names for the
+// matrices of one expert; here they are called after the stack that they belong to,
+// "blk.3.ffn_gate_exps.17.weight".
 std::map<std::string, std::string> GgufTensorNames(const ModelConfig& config);
 
 // Matrices that are one tensor to llama.cpp, their rows following each other: those that a family

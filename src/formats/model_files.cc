@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "llmq/checkpoint.h"
 #include "llmq/error.h"
 
@@ -21,6 +22,28 @@ constexpr std::array kNames = {
     "added_tokens.json", "qwen.tiktoken",          "vocab.json",
     "merges.txt",        "chat_template.jinja",    "chat_template.json"};
 constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;
+constexpr size_t kMostTemplates = 64;
+
+// NAME.jinja in the folder of further chat templates. Files of a model have no folders: each gets
+// the folder's name and a dot before its own.
+void AddChatTemplates(const std::filesystem::path& directory, ModelFiles& files) {
+  std::error_code ignored;
+  const std::filesystem::path folder = directory / kChatTemplateFolder;
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(kChatTemplateEnding)) continue;
+    if (++count > kMostTemplates || !IsPlainFileName(name)) {
+      throw Error(ErrorCode::kGeneral,
+                  fmt::format("{}: expected at most {} templates with plain names, found more or "
+                              "another name",
+                              folder.string(), kMostTemplates),
+                  "Remove the templates that are not needed");
+    }
+    files[fmt::format("{}.{}", kChatTemplateFolder, name)] =
+        ReadTextFile(entry.path(), kMaxFileBytes);
+  }
+}
 
 }  // namespace
 
@@ -38,6 +61,7 @@ ModelFiles ReadTokenizerFiles(const std::filesystem::path& directory) {
     const std::filesystem::path path = directory / name;
     if (std::filesystem::exists(path, ignored)) files[name] = ReadTextFile(path, kMaxFileBytes);
   }
+  AddChatTemplates(directory, files);
   return files;
 }
 

@@ -55,8 +55,13 @@ class Planner {
   void AddArchitecture() {
     const std::vector<LinearSpec> linears = BlockLinears(config_);
     AddTable(kEmbeddingName, table_bits_.embedding);
+    const int64_t hidden = config_.hidden_size, width = config_.EmbeddingWidth();
+    if (config_.HasProjectedEmbedding()) {
+      AddDense(kProjectInName, {hidden, width});
+      AddDense(kProjectOutName, {width, hidden});
+    }
     if (config_.learned_positions) {
-      AddDense(kPositionsName, {config_.PositionRows(), config_.hidden_size});
+      AddDense(kPositionsName, {config_.PositionRows(), hidden});
     }
     for (int64_t n = 0; n < config_.num_layers; ++n) {
       AddNorms(n, {BlockNorm::kInput, BlockNorm::kQuery, BlockNorm::kKey});
@@ -70,7 +75,7 @@ class Planner {
       }
       AddNorms(n, {BlockNorm::kAfterMlp});
     }
-    AddNorm(FinalNorm(config_));
+    if (config_.has_final_norm) AddNorm(FinalNorm(config_));
     if (!config_.tie_word_embeddings) AddTable(kHeadName, table_bits_.head);
   }
 
@@ -90,7 +95,7 @@ class Planner {
 
  private:
   void AddTable(const char* name, int bits) {
-    const std::vector<int64_t> shape = {config_.vocab_size, config_.hidden_size};
+    const std::vector<int64_t> shape = {config_.vocab_size, config_.EmbeddingWidth()};
     if (bits == 16) return AddDense(name, shape);
     Add({.name = name, .kind = StorageKind::kGroupQuant, .shape = shape, .bits = bits});
   }

@@ -259,6 +259,23 @@ const TensorView* SafetensorsShards::Find(const std::string& prefix,
   return tensor != nullptr ? tensor : Find(name);
 }
 
+int64_t SafetensorsShards::RenamePrefixes(const PublishedNames& names) {
+  const auto left_out = std::erase_if(tensors_, [&](const TensorView& tensor) {
+    return std::ranges::any_of(names.not_of_text, [&](std::string_view prefix) {
+      return tensor.name.starts_with(prefix);
+    });
+  });
+  for (TensorView& tensor : tensors_) {
+    const auto prefix = std::ranges::find_if(names.prefixes, [&](const PublishedPrefix& one) {
+      return tensor.name.starts_with(one.published);
+    });
+    if (prefix == names.prefixes.end()) continue;
+    tensor.name.replace(0, prefix->published.size(), prefix->own);
+  }
+  Sort();
+  return static_cast<int64_t>(left_out);
+}
+
 void SafetensorsShards::Rename(const PublishedNames& names, const std::string& where) {
   std::set<std::string> taken;
   for (const std::string& name : names.unused) {
@@ -276,6 +293,10 @@ void SafetensorsShards::Rename(const PublishedNames& names, const std::string& w
   std::erase_if(tensors_, [&](const TensorView& tensor) { return taken.contains(tensor.name); });
   std::ranges::move(renamed, std::back_inserter(tensors_));
   Sort();
+  const auto twice = std::ranges::adjacent_find(tensors_, {}, &TensorView::name);
+  if (twice == tensors_.end()) return;
+  Fail(where, fmt::format("{}: expected this tensor once, found it under two names", twice->name),
+       kFetchAgain);
 }
 
 const SafetensorsFile& SafetensorsShards::FileOf(const TensorView& tensor) const {

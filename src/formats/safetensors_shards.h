@@ -35,9 +35,12 @@ class SafetensorsShards {
   // All tensors, sorted by name. They borrow from the mapped files.
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(std::string_view name) const;  // nullptr if absent
+  // Names begin as the program's do; tensors that are not of the text model are left out. Returns
+  // how many these were.
+  int64_t RenamePrefixes(const PublishedNames& names);
   // From here on tensors have the program's names, and those that are several in one are their
-  // parts. Throws Error{kGeneral} beginning with `where` for one that is missing or has another
-  // shape than its parts make.
+  // parts. Throws Error{kGeneral} beginning with `where` for one that is missing, is there twice,
+  // or has another shape than its parts make.
   void Rename(const PublishedNames& names, const std::string& where);
   // See fp8_scales.h.
   void AttachScales(const ModelConfig& config, const std::string& where);

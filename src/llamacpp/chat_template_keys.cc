@@ -24,11 +24,23 @@ SortedJson TemplateInFile(const ModelFiles& files, const char* name, const std::
   return json.value("chat_template", SortedJson());
 }
 
+// The default and those of the folder beside it, as tokenizer_config.json writes several.
+SortedJson WithNamedTemplates(const std::string& standard, const ModelFiles& files) {
+  const std::string prefix = std::string(kChatTemplateFolder) + ".";
+  SortedJson list = {{{"name", "default"}, {"template", standard}}};
+  for (const auto& [file, text] : files) {
+    if (!file.starts_with(prefix) || !file.ends_with(kChatTemplateEnding)) continue;
+    const size_t size = file.size() - prefix.size() - kChatTemplateEnding.size();
+    list.push_back({{"name", file.substr(prefix.size(), size)}, {"template", text}});
+  }
+  return list.size() == 1 ? SortedJson(standard) : list;
+}
+
 SortedJson FindTemplate(const ModelFiles& files, const std::string& where) {
   SortedJson found = TemplateInFile(files, "tokenizer_config.json", where);
   if (!found.is_null()) return found;
   const auto jinja = files.find("chat_template.jinja");
-  if (jinja != files.end()) return jinja->second;
+  if (jinja != files.end()) return WithNamedTemplates(jinja->second, files);
   return TemplateInFile(files, "chat_template.json", where);
 }
 

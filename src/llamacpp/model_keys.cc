@@ -44,6 +44,7 @@ void AddRopeKeys(const RopeConfig& rope, KeyList& keys) {
     add("rope.scaling.factor", static_cast<float>(rope.factor));
   }
   if (rope.scaling == RopeScalingKind::kLongRope) {  // the rest is in tensors
+    add("rope.scaling.type", std::string("longrope"));
     add("rope.scaling.original_context_length", static_cast<uint32_t>(rope.original_max_position));
     add("rope.scaling.attn_factor", static_cast<float>(rope.attention_factor));
   }

@@ -51,6 +51,18 @@ ExpertRunner::ExpertRunner(const ModelConfig& config, const FloatKernels& floats
       per_token_(config.experts.per_token + (config.experts.shared_intermediate_size > 0 ? 1 : 0)) {
 }
 
+int64_t ExpertRunner::BytesPerToken(const ModelConfig& config) {
+  const ExpertConfig& experts = config.experts;
+  if (experts.count == 0) return 0;
+  const int64_t shared = experts.shared_intermediate_size;
+  const int64_t chosen = experts.per_token + (shared > 0 ? 1 : 0);
+  const int64_t floats = 2 * chosen * config.hidden_size +
+                         2 * (experts.per_token * experts.intermediate_size + shared) +
+                         experts.count + 1;
+  constexpr auto kPerChosen = static_cast<int64_t>(sizeof(ChosenExpert) + sizeof(int64_t));
+  return 4 * floats + chosen * kPerChosen;
+}
+
 void ExpertRunner::Run(const LayerWeights& layer, const float* x, int64_t tokens, float* update) {
   Route(layer, x, tokens);
   MakeGroups(layer, tokens);

@@ -37,6 +37,9 @@ class ExpertRunner {
   ExpertRunner(const ModelConfig& config, const FloatKernels& floats, LinearRunner& linear,
                ThreadPool& pool);
 
+  // Memory that Run takes for each of its tokens.
+  static int64_t BytesPerToken(const ModelConfig& config);
+
   // x [T, hidden] f32 -> update [T, hidden] f32. Precondition: the layer has experts.
   void Run(const LayerWeights& layer, const float* x, int64_t tokens, float* update);
 

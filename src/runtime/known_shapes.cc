@@ -14,6 +14,8 @@ struct Shape {
   int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, context;
   double rope_theta;
   bool tied;
+  int64_t experts = 0, per_token = 0, expert_size = 0;  // of models with experts
+  bool qk_norm = false;
 };
 
 constexpr Shape kShapes[] = {
@@ -25,6 +27,8 @@ constexpr Shape kShapes[] = {
     {"llama-3-8b", 4096, 14336, 32, 32, 8, 128, 128256, 8192, 5e5, false},
     {"llama-2-13b", 5120, 13824, 40, 40, 40, 128, 32000, 4096, 1e4, false},
     {"llama-2-70b", 8192, 28672, 80, 64, 8, 128, 32000, 4096, 1e4, false},
+    {"mixtral-8x7b", 4096, 14336, 32, 32, 8, 128, 32000, 32768, 1e6, false, 8, 2, 14336},
+    {"qwen3-30b-a3b", 2048, 6144, 48, 32, 4, 128, 151936, 40960, 1e6, false, 128, 8, 768, true},
 };
 
 }  // namespace
@@ -52,6 +56,15 @@ ModelConfig KnownShape(std::string_view name) {
     config.tie_word_embeddings = shape.tied;
     config.rope.dim = shape.head_dim;
     config.rope.theta = shape.rope_theta;
+    config.qk_norm = shape.qk_norm;
+    if (shape.experts > 0) {
+      config.experts = {
+          .count = shape.experts,
+          .per_token = shape.per_token,
+          .intermediate_size = shape.expert_size,
+          .normalized = true,
+          .sparse_layers = std::vector<bool>(static_cast<size_t>(shape.layers), true)};
+    }
     return config;
   }
   throw Error(

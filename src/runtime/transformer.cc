@@ -1,5 +1,7 @@
 #include "runtime/transformer.h"
 
+#include <algorithm>
+
 namespace llmq {
 namespace {
 
@@ -34,7 +36,9 @@ Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels
 int64_t Transformer::BytesPerToken(const ModelConfig& config) {
   const int64_t q = config.num_heads * config.head_dim;
   const int64_t kv = config.num_kv_heads * config.head_dim;
-  return 4 * (3 * config.hidden_size + 2 * q + 2 * kv + 2 * config.intermediate_size);
+  const int64_t floats = 3 * config.hidden_size + 2 * q + 2 * kv + 2 * config.intermediate_size +
+                         config.embedding_size;
+  return 4 * floats + ExpertRunner::BytesPerToken(config);
 }
 
 void Transformer::SetSequenceLength(int64_t tokens) {
@@ -66,10 +70,14 @@ void Transformer::Forward(std::span<const int32_t> tokens, int64_t position) {
 }
 
 void Transformer::Embed(std::span<const int32_t> tokens, int64_t position) {
-  const int64_t n = config_.hidden_size;
+  const int64_t n = config_.hidden_size, width = config_.EmbeddingWidth();
+  const bool projected = config_.HasProjectedEmbedding();
+  if (projected) Resize(narrow_, tokens_ * width);
+  float* rows = projected ? narrow_.data() : hidden_.data();
   for (int64_t t = 0; t < tokens_; ++t) {
-    linear_.Row(weights_.embedding(), tokens[t], hidden_.data() + t * n);
+    linear_.Row(weights_.embedding(), tokens[t], rows + t * width);
   }
+  if (projected) linear_.Run(weights_.project_in(), rows, tokens_, hidden_.data());
   if (config_.embedding_scale != 1) {
     for (float& x : hidden_) x *= static_cast<float>(config_.embedding_scale);
   }
@@ -86,14 +94,23 @@ void Transformer::Turn(int64_t layer, int64_t position, int64_t tokens, int64_t 
   table.Apply(config_.rope.interleaved, position, tokens, heads, config_.head_dim, x);
 }
 
-void Transformer::AddUpdate(const NormWeights& norm) {
-  if (!norm.weight.empty()) Norm(update_.data(), norm, tokens_, update_.data());
+void Transformer::PrepareInput(const NormWeights& norm) {
+  if (config_.norms_after_sum) {
+    std::ranges::copy(hidden_, normed_.begin());
+  } else {
+    Norm(hidden_.data(), norm, tokens_, normed_.data());
+  }
+}
+
+void Transformer::AddUpdate(const NormWeights& own, const NormWeights& sum) {
+  if (!own.weight.empty()) Norm(update_.data(), own, tokens_, update_.data());
   AddInPlace(hidden_.data(), update_.data(), tokens_ * config_.hidden_size);
+  if (config_.norms_after_sum) Norm(hidden_.data(), sum, tokens_, hidden_.data());
 }
 
 void Transformer::RunAttention(int64_t layer, int64_t position) {
   const LayerWeights& weights = weights_.layers()[layer];
-  Norm(hidden_.data(), weights[BlockNorm::kInput], tokens_, normed_.data());
+  PrepareInput(weights[BlockNorm::kInput]);
   const bool latents = latent_.has_value();
   const LinearCall calls[] = {{&weights.q, normed_.data(), q_.data()},
                               {&weights.k, normed_.data(), k_.data(), latents},
@@ -112,18 +129,18 @@ void Transformer::RunAttention(int64_t layer, int64_t position) {
     attention_.Run(*cache_, layer, position, tokens_, q_.data(), attended_.data());
   }
   linear_.Run(weights.o, attended_.data(), tokens_, update_.data());
-  AddUpdate(weights[BlockNorm::kAfterAttention]);
+  AddUpdate(weights[BlockNorm::kAfterAttention], weights[BlockNorm::kInput]);
 }
 
 void Transformer::RunMlp(int64_t layer) {
   const LayerWeights& weights = weights_.layers()[layer];
-  Norm(hidden_.data(), weights[BlockNorm::kMlp], tokens_, normed_.data());
+  PrepareInput(weights[BlockNorm::kMlp]);
   if (config_.IsSparse(layer)) {
     experts_.Run(weights, normed_.data(), tokens_, update_.data());
   } else {
     RunDenseMlp(weights.mlps.front());
   }
-  AddUpdate(weights[BlockNorm::kAfterMlp]);
+  AddUpdate(weights[BlockNorm::kAfterMlp], weights[BlockNorm::kMlp]);
 }
 
 void Transformer::RunDenseMlp(const MlpWeights& mlp) {
@@ -160,8 +177,15 @@ void Transformer::NormRows(const float* x, const NormWeights& norm, int64_t begi
 
 void Transformer::Logits(int64_t count, float* logits) {
   const float* last = hidden_.data() + (tokens_ - count) * config_.hidden_size;  // [count, hidden]
-  Norm(last, weights_.final_norm(), count, normed_.data());
-  linear_.Run(weights_.head(), normed_.data(), count, logits);
+  if (config_.has_final_norm) {
+    Norm(last, weights_.final_norm(), count, normed_.data());
+    last = normed_.data();
+  }
+  if (config_.HasProjectedEmbedding()) {
+    linear_.Run(weights_.project_out(), last, count, narrow_.data());
+    last = narrow_.data();
+  }
+  linear_.Run(weights_.head(), last, count, logits);
   if (config_.logit_softcap > 0) SoftCap(config_.logit_softcap, logits, count * config_.vocab_size);
 }
 

@@ -43,8 +43,11 @@ class Transformer final : public ForwardPass {
   void RunDenseMlp(const MlpWeights& mlp);
   // By position: x [T, heads, head_dim] of a layer's queries or keys from `position` on.
   void Turn(int64_t layer, int64_t position, int64_t tokens, int64_t heads, float* x) const;
-  // What a part of a block makes, normalised if the model does, goes onto the residual stream.
-  void AddUpdate(const NormWeights& norm);
+  // What a part of a block reads, in normed_.
+  void PrepareInput(const NormWeights& norm);
+  // What a part of a block makes, normalised by `own` if the model does, goes onto the residual
+  // stream, which `sum` normalises with norms_after_sum.
+  void AddUpdate(const NormWeights& own, const NormWeights& sum);
   // x [rows, n] f32 -> out of the same shape, which may be x.
   void Norm(const float* x, const NormWeights& norm, int64_t rows, float* out);
   void NormRows(const float* x, const NormWeights& norm, int64_t begin, int64_t end,
@@ -75,6 +78,7 @@ class Transformer final : public ForwardPass {
   std::vector<float> gate_;      // [T, intermediate]; of an MLP without a gate `up`
   std::vector<float> up_;        // [T, intermediate]
   std::vector<float> update_;    // [T, hidden], what a block adds
+  std::vector<float> narrow_;    // [T, embedding_size]
 };
 
 }  // namespace llmq

@@ -81,16 +81,20 @@ ModelWeights::ModelWeights(const std::filesystem::path& path, int threads) : pat
     config_ = littlebit_.emplace(path).config();
   }
 
-  tables_.embedding = Matrix(kEmbeddingName, config_.vocab_size, config_.hidden_size);
+  const int64_t width = config_.EmbeddingWidth();
+  tables_.embedding = Matrix(kEmbeddingName, config_.vocab_size, width);
   if (tables_.embedding.form == WeightForm::kLittleBit) {
     Fail(kEmbeddingName, "a dense or grouped tensor", "a compressed layer");
   }
-  if (!config_.tie_word_embeddings)
-    tables_.head = Matrix(kHeadName, config_.vocab_size, config_.hidden_size);
+  if (!config_.tie_word_embeddings) tables_.head = Matrix(kHeadName, config_.vocab_size, width);
+  if (config_.HasProjectedEmbedding()) {
+    tables_.project_in = Matrix(kProjectInName, config_.hidden_size, width);
+    tables_.project_out = Matrix(kProjectOutName, width, config_.hidden_size);
+  }
   if (config_.learned_positions) {
     tables_.positions = Matrix(kPositionsName, config_.PositionRows(), config_.hidden_size);
   }
-  final_norm_ = Norm(FinalNorm(config_));
+  if (config_.has_final_norm) final_norm_ = Norm(FinalNorm(config_));
   layers_ = EmptyLayers(config_);
   for (const NormSpec& spec : BlockNorms(config_)) {
     layers_[spec.layer].norms[static_cast<int>(spec.norm)] = Norm(spec);

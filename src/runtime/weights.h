@@ -78,9 +78,11 @@ std::vector<LayerWeights> EmptyLayers(const ModelConfig& config);
 
 // The matrices outside the blocks.
 struct TableWeights {
-  WeightMatrix embedding;  // [vocab, hidden]
-  WeightMatrix head;       // the same; empty if tied
-  WeightMatrix positions;  // [PositionRows(), hidden]; empty if they are not learned
+  WeightMatrix embedding;    // [vocab, EmbeddingWidth()]
+  WeightMatrix head;         // the same; empty if tied
+  WeightMatrix positions;    // [PositionRows(), hidden]; empty if they are not learned
+  WeightMatrix project_in;   // [hidden, embedding_size]; empty if embeddings are not narrower
+  WeightMatrix project_out;  // [embedding_size, hidden]; likewise
 };
 
 // Multiplies by 1 and adds 0.
@@ -105,7 +107,9 @@ class ModelWeights {
     return config_.tie_word_embeddings ? tables_.embedding : tables_.head;
   }
   const WeightMatrix& positions() const { return tables_.positions; }
-  const NormWeights& final_norm() const { return final_norm_; }
+  const WeightMatrix& project_in() const { return tables_.project_in; }
+  const WeightMatrix& project_out() const { return tables_.project_out; }
+  const NormWeights& final_norm() const { return final_norm_; }  // empty if there is none
 
  private:
   WeightMatrix Matrix(const std::string& name, int64_t d_out, int64_t d_in) const;

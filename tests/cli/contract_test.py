@@ -185,8 +185,9 @@ def broken_models(directory):
     yield fresh().config(num_attention_heads=0), 1, ["num_attention_heads"]
     yield fresh().config(hidden_act="gelu"), 1, ["gelu"]
     opt = dict(architectures=["OPTForCausalLM"], ffn_dim=172)
-    yield fresh().config(**opt, do_layer_norm_before=False), 1, ["do_layer_norm_before"]
-    yield fresh().config(**opt, word_embed_proj_dim=32), 1, ["word_embed_proj_dim"]
+    yield fresh().config(**opt, layer_norm_elementwise_affine=False), 1, ["layer_norm_elementwise_affine"]
+    yield fresh().config(**opt, word_embed_proj_dim=0), 1, ["word_embed_proj_dim"]
+    yield fresh().config(architectures=["Gemma3ForConditionalGeneration"]), 1, ["text_config"]
     yield fresh().config(**opt, activation_function="mish"), 1, ["mish", "gelu_new"]
     yield fresh().config(**opt), 1, ["model.decoder.embed_tokens.weight"]
     yield fresh().config(architectures=["GPT2LMHeadModel"]), 1, ["n_embd"]
@@ -833,12 +834,17 @@ class Success(ContractTest):
         model = ModelCopy(self.work / "model").path
         template = "{{ bos_token }}{% for m in messages %}\n\t[\u2581é \"x\"]{{ m['content'] }}{% endfor %}\n"
         (model / "chat_template.jinja").write_text(template)
+        (model / "additional_chat_templates").mkdir()
+        tools = template.replace("m in", "tool in")
+        (model / "additional_chat_templates" / "tool_use.jinja").write_text(tools)
         path = self.littlebit_file(model=model)
-        self.assertIn(template.encode(), path.read_bytes())
         self.assert_succeeds(["littlebit", "convert", path, "gguf-ext", "-o", self.out])
         self.assert_succeeds(["littlebit", "convert", path, "gguf-lossy", "--force", "--gguf-quant", "q8_0", "-o", self.out])
-        for name in ("model.gguf", "model-lossy-Q8_0.gguf"):
-            self.assertIn(template.encode(), (self.out / name).read_bytes())
+        for file in (path, self.out / "model.gguf", self.out / "model-lossy-Q8_0.gguf"):
+            content = file.read_bytes()
+            self.assertIn(template.encode(), content)
+            self.assertIn(tools.encode(), content)
+        self.assertIn(b"tokenizer.chat_template.tool_use", content)
 
     def test_validate(self):
         model = settings.models / "stories260k/hf-f32"
@@ -1091,8 +1097,10 @@ class Compress(ContractTest):
     def test_every_family_goes_all_the_way(self):
         self.need_compressor()
         parity = HERE.parent / "golden" / "parity"
-        refused = ("gemma2", "gemma3", "opt", "opt-plain-linears", "gpt2-unscaled", "qwen2-moe-mixed", "qwen3-moe-window")  # docs/architecture.md
-        for name in ("qwen2-bias", "qwen2-window", "qwen3-norms", "gemma", "phi3-partial", "phi3-longrope", "gpt2",
+        refused = ("gemma2", "gemma3", "opt", "opt-plain-linears", "opt-350m", "opt-narrow", "gpt2-unscaled",
+                   "qwen2-moe-mixed", "qwen3-moe-window")  # docs/architecture.md
+        for name in ("llama-bias-linear", "llama-llama3", "llama-yarn", "llama-dynamic", "llama-longrope", "mistral-window",
+                     "gemma3-vision", "gemma3-vision-new", "phi4-mini", "qwen2-bias", "qwen2-window", "qwen3-norms", "gemma", "phi3-partial", "phi3-longrope", "gpt2",
                      "gpt2-published", "mixtral", "mixtral-fused", "qwen2-moe", "qwen3-moe", *refused):
             with self.subTest(name):
                 self.assert_succeeds(self.compress(parity / name, "--rank", 8, "--train-tokens", 1024, "-n", "m",
@@ -1111,6 +1119,16 @@ class Compress(ContractTest):
             shutil.rmtree(self.out, ignore_errors=True)
             self.assert_fails(self.compress(parity / name, "--format", "gguf-lossy"), 8, "llama.cpp")
             self.assertEqual(self.left_over(), [])
+
+    def test_tensors_for_images_are_left_out_with_a_warning(self):
+        self.need_compressor()
+        model = HERE.parent / "golden" / "parity" / "gemma3-vision"
+        result = json.loads(self.assert_succeeds(["--format", "json", *self.compress(
+            model, "--rank", 8, "--train-tokens", 0, "--skip-validation", "-n", "m")]).stdout)
+        self.assertRegex(" ".join(result["warnings"]), "left out [0-9]+ tensors for images")
+        self.assertNotIn(b"vision_tower", (self.out / "m.littlebit").read_bytes())
+        block = 64 * 32 + 2 * 32 * 32 + 32 * 64 + 3 * 72 * 32 + 4 * 32 + 2 * 16
+        self.assertEqual(result["original_parameters"], 512 * 32 + 3 * block + 32)
 
     def test_manual_rank(self):
         self.need_compressor()

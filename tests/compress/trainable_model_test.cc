@@ -61,21 +61,21 @@ TEST(TrainableModel, ThePiecesMakeTheWhole) {
   EXPECT_TRUE(model.Logits(teacher.frame, x).equal(whole.logits));
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, Parity,
-                         ::testing::Values("llama-bias-linear", "llama-dynamic", "llama-llama3",
-                                           "llama-yarn", "mistral-window", "qwen2-bias",
-                                           "qwen2-window", "qwen3-norms", "gemma", "gemma2",
-                                           "gemma3", "phi3-partial", "phi3-longrope", "opt",
-                                           "opt-plain-linears", "gpt2", "gpt2-published",
-                                           "gpt2-unscaled", "mixtral", "mixtral-fused", "qwen2-moe",
-                                           "qwen2-moe-mixed", "qwen3-moe", "qwen3-moe-window",
-                                           "stories260k-hf-bf16", "stories260k-hf-f16",
-                                           "stories260k-hf-f32"),
-                         [](const auto& golden) {
-                           std::string name = golden.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Goldens, Parity,
+    ::testing::Values("llama-bias-linear", "llama-dynamic", "llama-llama3", "llama-yarn",
+                      "mistral-window", "qwen2-bias", "qwen2-window", "qwen3-norms", "gemma",
+                      "gemma2", "gemma3", "phi3-partial", "phi3-longrope", "opt",
+                      "opt-plain-linears", "gpt2", "gpt2-published", "gpt2-unscaled", "mixtral",
+                      "mixtral-fused", "qwen2-moe", "qwen2-moe-mixed", "qwen3-moe",
+                      "qwen3-moe-window", "llama-longrope", "phi4-mini", "opt-350m", "opt-narrow",
+                      "gemma3-vision", "gemma3-vision-new", "stories260k-hf-bf16",
+                      "stories260k-hf-f16", "stories260k-hf-f32"),
+    [](const auto& golden) {
+      std::string name = golden.param;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
 
 }  // namespace
 }  // namespace llmq

@@ -37,12 +37,50 @@ TEST_P(PublishedNamesTest, TheModelsTensorsAreThereAndNoOthers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, PublishedNamesTest,
-                         ::testing::Values("gpt2", "gpt2-published", "opt", "opt-plain-linears"),
+                         ::testing::Values("gpt2", "gpt2-published", "opt", "opt-plain-linears",
+                                           "opt-350m", "opt-narrow", "gemma3-vision",
+                                           "gemma3-vision-new"),
                          [](const auto& golden) {
                            std::string name = golden.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+TEST(PublishedNames, TensorsForImagesAreLeftOutAndCounted) {
+  for (const char* name : {"gemma3-vision", "gemma3-vision-new"}) {
+    const SafetensorsShards raw(kParity / name);
+    const Checkpoint checkpoint(kParity / name);
+    const auto all = static_cast<int64_t>(raw.tensors().size());
+    EXPECT_GT(checkpoint.tensors_left_out(), 0);
+    EXPECT_EQ(static_cast<int64_t>(checkpoint.tensors().size()),
+              all - checkpoint.tensors_left_out());
+  }
+  EXPECT_EQ(Checkpoint(kParity / "gemma3").tensors_left_out(), 0);
+}
+
+TEST(PublishedNames, OneTensorUnderTwoNamesIsRefused) {
+  const testing::TemporaryDirectory directory;
+  fs::copy(kParity / "gemma3-vision" / "config.json", directory / "config.json");
+  std::vector<testing::RawTensor> tensors;
+  for (const char* name : {"gemma3-vision", "gemma3-vision-new"}) {
+    const SafetensorsShards raw(kParity / name);
+    for (const TensorView& tensor : raw.tensors()) {
+      const bool is_norm = tensor.name.ends_with("language_model.norm.weight");
+      if (!is_norm && name != std::string("gemma3-vision")) continue;
+      tensors.push_back(
+          {tensor.name, tensor.dtype, tensor.shape, {tensor.data.begin(), tensor.data.end()}});
+    }
+  }
+  testing::WriteSafetensors(directory / "model.safetensors", tensors);
+  try {
+    const Checkpoint checkpoint(directory.path());
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("model.norm.weight: expected this tensor once"),
+              std::string::npos)
+        << error.message();
+  }
+}
 
 TEST(PublishedNames, Conv1dIsTransposedAndQkvIsSplit) {
   const SafetensorsShards raw(kParity / "gpt2");

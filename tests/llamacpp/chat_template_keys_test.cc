@@ -45,6 +45,18 @@ TEST(ChatTemplateKeys, NamedTemplates) {
   EXPECT_EQ(back[1], list[1]);
 }
 
+// As transformers writes several since version 4.51: the default in a file, the others in a folder.
+TEST(ChatTemplateKeys, TemplatesInAFolder) {
+  const ModelFiles files = {{"chat_template.jinja", kText},
+                            {"additional_chat_templates.rag.jinja", "r"},
+                            {"additional_chat_templates.tool_use.jinja", "t"}};
+  const auto keys = ChatTemplateKeys(files, "model");
+  EXPECT_EQ(Value<std::string>(keys, "tokenizer.chat_template"), kText);
+  EXPECT_EQ(Value<std::string>(keys, "tokenizer.chat_template.tool_use"), "t");
+  EXPECT_EQ(Value<std::vector<std::string>>(keys, "tokenizer.chat_templates"),
+            (std::vector<std::string>{"rag", "tool_use"}));
+}
+
 TEST(ChatTemplateKeys, RefusesWhatIsNoTemplate) {
   for (const char* bad :
        {R"({"chat_template": 5})", R"({"chat_template": [1]})",

@@ -149,6 +149,12 @@ const Case kCases[] = {
     {"qwen2-moe-mixed", ""},
     {"qwen3-moe", ""},
     {"qwen3-moe-window", ""},
+    {"llama-longrope", ""},
+    {"phi4-mini", ""},
+    {"opt-350m", ""},
+    {"opt-narrow", ""},
+    {"gemma3-vision", ""},
+    {"gemma3-vision-new", ""},
 };
 INSTANTIATE_TEST_SUITE_P(Models, ParityTest,
                          ::testing::Combine(::testing::ValuesIn(kCases),

@@ -35,7 +35,8 @@ TEST(KnownShapes, AreWhatTheirNamesSay) {
   const std::pair<const char*, double> kBillions[] = {
       {"tinyllama-1.1b", 1.10}, {"llama-3.2-1b", 1.24}, {"llama-3.2-3b", 3.21},
       {"llama-2-7b", 6.74},     {"mistral-7b", 7.24},   {"llama-3-8b", 8.03},
-      {"llama-2-13b", 13.02},   {"llama-2-70b", 68.98}};
+      {"llama-2-13b", 13.02},   {"llama-2-70b", 68.98}, {"mixtral-8x7b", 46.70},
+      {"qwen3-30b-a3b", 30.53}};
   EXPECT_EQ(names.size(), std::size(kBillions));
   for (const auto& [name, billions] : kBillions) {
     double parameters = 0;
@@ -85,6 +86,27 @@ TEST(RandomModel, ComputesFiniteNumbersOfItsOwnSize) {
       EXPECT_LT(largest, 1e3);
       EXPECT_THROW(model->tokenizer(), Error);
     }
+  }
+}
+
+TEST(RandomModel, HasExpertsIfTheShapeHas) {
+  ModelConfig config = KnownShape("qwen3-30b-a3b");
+  config.hidden_size = 256;
+  config.num_layers = 2;
+  config.num_heads = config.num_kv_heads = 4;
+  config.head_dim = config.rope.dim = 64;
+  config.vocab_size = 300;
+  config.experts.count = 10;
+  config.experts.intermediate_size = 96;
+  config.experts.sparse_layers.resize(2);
+  for (const double bpw : {0.0, 1.0}) {
+    const auto model = MakeRandomModel(config, {.bpw = bpw}, {.threads = 2});
+    const auto session = Session::Create(*model, 0);
+    for (const float logit : session->Append(std::vector<int32_t>{1, 2, 3})) {
+      ASSERT_TRUE(std::isfinite(logit)) << bpw;
+    }
+    const int64_t block = 4 * 256 * 256 + 2 * 256 + 2 * 64 + 10 * (3 * 96 + 1) * 256;
+    EXPECT_EQ(SizeOf(*model).parameters, 2 * block + 256 + 2 * 300 * 256);
   }
 }
 

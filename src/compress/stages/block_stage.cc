@@ -102,9 +102,12 @@ class BlockCompressor {
     const int bits = run_.table_bits.embedding;
     const at::Tensor stored = bits == 16 ? original : StoredTableValues(view, bits);
     checkpoint.Release(view);
-    const at::Tensor positions = checkpoint.config().learned_positions
-                                     ? LoadTensor(checkpoint, kPositionsName, at::kCPU)
-                                     : at::Tensor();
+    const auto load_if = [&](bool there, const char* name) {
+      return there ? LoadTensor(checkpoint, name, at::kCPU) : at::Tensor();
+    };
+    const ModelConfig& config = checkpoint.config();
+    const at::Tensor positions = load_if(config.learned_positions, kPositionsName);
+    const at::Tensor project_in = load_if(config.HasProjectedEmbedding(), kProjectInName);
     const int64_t length = run_.train.sequence_tokens;
     const int64_t wanted = (run_.train.block_tokens + length - 1) / length;
     const int64_t count = std::min(wanted, static_cast<int64_t>(run_.tokens.size()) / length);
@@ -113,7 +116,8 @@ class BlockCompressor {
     for (int64_t i = 0; i < count; ++i) {
       const at::Tensor sequence = tokens.narrow(0, i, 1);
       const auto embed = [&](const at::Tensor& table) {
-        return Kept(model_->Embed({.embedding = table, .positions = positions}, sequence));
+        return Kept(model_->Embed(
+            {.embedding = table, .positions = positions, .project_in = project_in}, sequence));
       };
       inputs_.push_back(embed(stored));
       targets_.push_back(embed(original));

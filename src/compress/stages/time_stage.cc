@@ -58,7 +58,7 @@ Estimate EstimateTime(RunContext& run) {
   const double speed = ProbeSpeed(run);
   const ModelConfig& config = run.checkpoint.config();
   const double head =
-      static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
+      static_cast<double>(config.vocab_size) * static_cast<double>(config.EmbeddingWidth());
   double dense = 0, factored = 0;
   for (const PlannedLayer& layer : run.plan.layers) {
     const LittleBitShape& shape = layer.shape;

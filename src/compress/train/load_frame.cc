@@ -30,14 +30,20 @@ class Loader {
 
   void LoadBefore() {
     frame_.embedding = Load(kEmbeddingName);
-    if (checkpoint_.config().learned_positions) frame_.positions = Load(kPositionsName);
+    const ModelConfig& config = checkpoint_.config();
+    if (config.learned_positions) frame_.positions = Load(kPositionsName);
+    if (config.HasProjectedEmbedding()) frame_.project_in = Load(kProjectInName);
   }
 
   void LoadAfter() {
-    const bool tied = checkpoint_.config().tie_word_embeddings;
+    const ModelConfig& config = checkpoint_.config();
+    const bool tied = config.tie_word_embeddings;
     const bool loaded = tied && frame_.embedding.defined();
     frame_.head = loaded ? frame_.embedding : Load(tied ? kEmbeddingName : kHeadName);
-    frame_.final_norm = LoadNorm(checkpoint_, FinalNorm(checkpoint_.config()), device_);
+    if (config.HasProjectedEmbedding()) frame_.project_out = Load(kProjectOutName);
+    if (config.has_final_norm) {
+      frame_.final_norm = LoadNorm(checkpoint_, FinalNorm(config), device_);
+    }
   }
 
   void LoadSmallParts(int64_t layer) {

@@ -58,6 +58,8 @@ void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at:
   const std::vector<LinearSpec> linears = BlockLinears(config);
   frozen_.embedding = frame.embedding;
   frozen_.positions = frame.positions;
+  frozen_.project_in = frame.project_in;
+  frozen_.project_out = frame.project_out;
   frozen_.head = frame.head;
   norms_have_bias_ = config.norm_kind == NormKind::kLayer;
   frozen_.routers = frame.routers;
@@ -72,7 +74,8 @@ void Student::AddFrame(const ModelConfig& config, const FrameWeights& frame, at:
     AddNorm(spec, frame.norms[index], device);
     has_norm_[index] = true;
   }
-  AddNorm(FinalNorm(config), frame.final_norm, device);
+  has_final_norm_ = config.has_final_norm;
+  if (has_final_norm_) AddNorm(FinalNorm(config), frame.final_norm, device);
 }
 
 void Student::AddLatent(std::string name, const at::Tensor& value, at::Device device) {
@@ -175,7 +178,7 @@ FrameWeights Student::Frame(const std::vector<at::Tensor>& leaves) const {
   for (const bool has_norm : has_norm_) {
     frame.norms.push_back(has_norm ? take_norm() : NormTensors());
   }
-  frame.final_norm = take_norm();
+  if (has_final_norm_) frame.final_norm = take_norm();
   return frame;
 }
 

@@ -74,6 +74,7 @@ class Student {
   std::vector<bool> has_bias_;  // per linear
   std::vector<bool> has_norm_;  // by NormIndex
   bool norms_have_bias_ = false;
+  bool has_final_norm_ = true;
   size_t first_frame_parameter_ = 0;  // biases, then the norms of each block, then the final norm
   size_t first_frame_leaf_ = 0;       // of the same
   std::vector<at::Tensor> leaves_;

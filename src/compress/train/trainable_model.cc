@@ -189,7 +189,8 @@ at::Tensor TrainableModel::Experts(const at::Tensor& x, const BlockParts& block)
 }
 
 at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& tokens) const {
-  at::Tensor x = at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, hidden]
+  at::Tensor x = at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, EmbeddingWidth()]
+  if (config_.HasProjectedEmbedding()) x = at::linear(x, frame.project_in);
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
   if (!config_.learned_positions) return x;
   return x + frame.positions.narrow(0, config_.position_offset, tokens.size(-1));
@@ -198,16 +199,25 @@ at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& to
 at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,
                                  const at::Tensor& x) const {
   const BlockParts block(config_, layer, frame, linears);
-  const at::Tensor attended = Attention(layer, Norm(x, block.norm(BlockNorm::kInput)), block);
-  const at::Tensor mixed = x + Norm(attended, block.norm(BlockNorm::kAfterAttention));
-  const at::Tensor normed = Norm(mixed, block.norm(BlockNorm::kMlp));
+  const bool after = config_.norms_after_sum;
+  const auto read = [&](const at::Tensor& in, BlockNorm norm) {
+    return after ? in : Norm(in, block.norm(norm));
+  };
+  const auto summed = [&](const at::Tensor& sum, BlockNorm norm) {
+    return after ? Norm(sum, block.norm(norm)) : sum;
+  };
+  const at::Tensor attended = Attention(layer, read(x, BlockNorm::kInput), block);
+  const at::Tensor mixed =
+      summed(x + Norm(attended, block.norm(BlockNorm::kAfterAttention)), BlockNorm::kInput);
+  const at::Tensor normed = read(mixed, BlockNorm::kMlp);
   const at::Tensor made = config_.IsSparse(layer) ? Experts(normed, block) : Mlp(0, normed, block);
-  return mixed + Norm(made, block.norm(BlockNorm::kAfterMlp));
+  return summed(mixed + Norm(made, block.norm(BlockNorm::kAfterMlp)), BlockNorm::kMlp);
 }
 
 at::Tensor TrainableModel::Logits(const FrameWeights& frame, const at::Tensor& x) const {
-  // [B, T, hidden] . [hidden, vocab] -> [B, T, vocab]
-  const at::Tensor logits = at::linear(Norm(x, frame.final_norm), frame.head);
+  at::Tensor last = Norm(x, frame.final_norm);  // [B, T, hidden]
+  if (config_.HasProjectedEmbedding()) last = at::linear(last, frame.project_out);
+  const at::Tensor logits = at::linear(last, frame.head);  // [B, T, vocab]
   const double cap = config_.logit_softcap;
   return cap == 0 ? logits : at::tanh(logits / cap) * cap;
 }

@@ -41,10 +41,12 @@ struct NormTensors {
 
 // Everything but the matrices of the blocks. All f32.
 struct FrameWeights {
-  at::Tensor embedding;  // [vocab, hidden]
-  at::Tensor positions;  // [PositionRows(), hidden]; undefined if they are not learned
-  at::Tensor head;       // [vocab, hidden]; the embedding itself if tied
-  NormTensors final_norm;
+  at::Tensor embedding;    // [vocab, EmbeddingWidth()]
+  at::Tensor positions;    // [PositionRows(), hidden]; undefined if they are not learned
+  at::Tensor project_in;   // [hidden, embedding_size]; undefined if embeddings are not narrower
+  at::Tensor project_out;  // [embedding_size, hidden]; likewise
+  at::Tensor head;         // as the embedding; the embedding itself if tied
+  NormTensors final_norm;  // undefined if there is none
   std::vector<NormTensors> norms;   // kNumBlockNorms per block
   std::vector<at::Tensor> biases;   // [d_out] per linear, undefined where there is none
   std::vector<at::Tensor> routers;  // [rows, hidden], kNumRouters per block, undefined likewise
