@@ -59,7 +59,7 @@ std::string DownloadObserver::Line() const {
   return fmt::format(
       "Downloading: {:.0f}%, {} of {}, {}/s{}", std::floor(100 * share), FormatBytes(done_),
       FormatBytes(total_), FormatBytes(static_cast<uint64_t>(bytes_per_second_)),
-      bytes_per_second_ < 1 ? "" : ", " + FormatDuration(left / bytes_per_second_) + " left");
+      bytes_per_second_ < 1024 ? "" : ", " + FormatDuration(left / bytes_per_second_) + " left");
 }
 
 std::vector<std::string> DownloadObserver::TakeMessages() {

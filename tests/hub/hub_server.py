@@ -331,7 +331,7 @@ class Store(Handler):
         if fault == "store-403":
             return self.refuse(403)
         if fault == "corrupt" and file == "model.safetensors":
-            data = data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
+            data = data[:100_000] + bytes([data[100_000] ^ 1]) + data[100_001:]  # behind the header
         if fault == "shard-lost" and file == LAST_SHARD and not self.headers.get("Range", "").startswith("bytes=0-"):
             return self.refuse(404)
         if fault == "shard-corrupt" and file == LAST_SHARD:

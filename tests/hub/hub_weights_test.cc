@@ -28,7 +28,8 @@ class HubWeightsTest : public ::testing::Test {
   }
 
   std::unique_ptr<HubModel> Model(const std::string& name) {
-    auto model = std::make_unique<HubModel>(settings_, HubRepository{.id = "test/" + name}, observer_);
+    auto model =
+        std::make_unique<HubModel>(settings_, HubRepository{.id = "test/" + name}, observer_);
     snapshot_ = model->FetchSmallFiles();
     return model;
   }
