@@ -166,35 +166,55 @@ std::optional<DownloadReport> DownloadOf(const ModelSource& source) {
                         source.hub->weights->waited_seconds()};
 }
 
+void DryRun(const CompressArguments& arguments, const ModelSource& source, Output& output) {
+  if (arguments.format != "littlebit") LogWarning("Sizes are those of --format littlebit");
+  const CompressPlan plan =
+      source.has_headers()
+          ? PlanFromCheckpoint(arguments, Checkpoint(source.directory, source.arriving()))
+          : PlanFromConfig(arguments, source.directory);
+  output.Result(PlanJson(arguments, plan),
+                PlanText(arguments, plan, GetVerbosity() >= Verbosity::kVerbose));
+}
+
+// What is left to check when headers and texts are known: destinations, formats, the disk.
+CompressPlan CheckBeforeWork(const CompressArguments& arguments, const ModelSource& source,
+                             const Checkpoint& checkpoint) {
+  const uint64_t gguf_bytes = CheckConversion(arguments, checkpoint.files(), checkpoint.config());
+  CompressPlan plan = PlanFromCheckpoint(arguments, checkpoint);
+  CheckDestinations(arguments, source.directory);
+  CheckDiskSpace(arguments.output_dir,
+                 plan.file.file_bytes + gguf_bytes + BytesToCome(source, arguments));
+  return plan;
+}
+
+void LogOutcome(const CompressArguments& arguments, const CompressOutcome& outcome,
+                CommandObserver& observer) {
+  LogInfo(fmt::format("Achieved: {:.2f} BPW, {:.1f}x compression", outcome.report.body_bpw,
+                      CompressionRatio(outcome.report)));
+  if (outcome.quality) {
+    LogInfo(fmt::format("Quality: Perplexity {}", PerplexityText(*outcome.quality)));
+    WarnAboutQuality(arguments, outcome.report, *outcome.quality, observer);
+  }
+  LogEnd(arguments, outcome);
+}
+
 void RunCompress(CompressArguments arguments, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
   const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
   CheckCompressValues(arguments, environment);
   const std::string named = arguments.model;
   ModelSource source = ResolveModel(named, arguments.revision, ModelNeed::kHeaders);
-  const fs::path& model = arguments.directory = source.directory;
+  arguments.directory = source.directory;
   arguments.model = source.name;
-  if (arguments.dry_run) {
-    if (arguments.format != "littlebit") LogWarning("Sizes are those of --format littlebit");
-    const CompressPlan plan =
-        source.has_headers() ? PlanFromCheckpoint(arguments, Checkpoint(model, source.arriving()))
-                             : PlanFromConfig(arguments, model);
-    output.Result(PlanJson(arguments, plan),
-                  PlanText(arguments, plan, GetVerbosity() >= Verbosity::kVerbose));
-    return;
-  }
+  if (arguments.dry_run) return DryRun(arguments, source, output);
   ChosenText text = ChooseText(arguments.text);
   if (source.hub && !source.has_headers()) {  // the Hub could not be asked: it must be, or says why
     source = ResolveModel(named, arguments.revision, ModelNeed::kWeights);
     arguments.directory = source.directory;
   }
   // Every header and shape, before hours of work and gigabytes.
-  const Checkpoint checkpoint(model, source.arriving());
-  const uint64_t gguf_bytes = CheckConversion(arguments, checkpoint.files(), checkpoint.config());
-  const CompressPlan plan = PlanFromCheckpoint(arguments, checkpoint);
-  CheckDestinations(arguments, model);
-  CheckDiskSpace(arguments.output_dir,
-                 plan.file.file_bytes + gguf_bytes + BytesToCome(source, arguments));
+  const Checkpoint checkpoint(source.directory, source.arriving());
+  const CompressPlan plan = CheckBeforeWork(arguments, source, checkpoint);
 
   CompressOptions options = MakeCompressOptions(arguments, environment);
   options.training_text = std::move(text.training);
@@ -208,18 +228,11 @@ void RunCompress(CompressArguments arguments, Output& output) {
       arguments.quality_threshold
           ? CompressToThreshold(arguments, environment, options, text.held_out, observer, progress)
           : CompressOnce(arguments, options, text.held_out, observer, progress);
-
   if (!arguments.export_metadata.empty()) {
     WriteFileAtomically(arguments.export_metadata,
                         ExportFactorizationMetadata(LittleBitFile(options.output), true));
   }
-  LogInfo(fmt::format("Achieved: {:.2f} BPW, {:.1f}x compression", outcome.report.body_bpw,
-                      CompressionRatio(outcome.report)));
-  if (outcome.quality) {
-    LogInfo(fmt::format("Quality: Perplexity {}", PerplexityText(*outcome.quality)));
-    WarnAboutQuality(arguments, outcome.report, *outcome.quality, observer);
-  }
-  LogEnd(arguments, outcome);
+  LogOutcome(arguments, outcome, observer);
   outcome.warnings = observer.warnings();
   outcome.download = DownloadOf(source);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

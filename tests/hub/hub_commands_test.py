@@ -108,6 +108,8 @@ class Commands(HubTest):
         for model, (code, kind, part) in cases.items():
             for command in (["info", model, "--check"], ["littlebit", "compress", model, "--target-bpw", "2"],
                             ["littlebit", "validate", model, "x"]):
+                if model == "test/corrupt" and "compress" in command:
+                    continue  # weights come during the work: hub_streaming_test.py, which needs a compressor
                 with self.subTest(command):
                     error = self.json_of(*command, code=code)
                     self.assertEqual((error["error_code"], error["error_type"]), (code, kind))
