@@ -23,6 +23,10 @@ double LearningRateFor(double body_bpw);
 
 // RankOptions::overcompleteness of a start: the published ones begin with singular vectors.
 int64_t Overcompleteness(InitMethod init);
+// Allocation keeps ranks within the smaller side below this rate: there the loss that is predicted
+// beyond it draws bits that are better spent elsewhere. Between the rates that were measured
+// (docs/results.md, "Recipes").
+inline constexpr double kOvercompleteFromBpw = 0.75;
 
 // Sets the options of all steps; the others (target, text, tokens, device, ...) stay as they are.
 void ApplyRecipe(Recipe recipe, CompressOptions& options);

@@ -60,6 +60,39 @@ Json SearchJson(const CompressArguments& arguments, const std::vector<QualityTry
           {"tries", std::move(list)}};
 }
 
+Json TrainingJson(const CompressReport& report) {
+  return {{"tokens", report.trained_tokens},
+          {"first_loss", report.first_loss},
+          {"last_loss", report.last_loss},
+          {"block_tokens", report.training.block_tokens},
+          {"kd_tokens", report.training.kd_tokens},
+          {"learning_rate", report.trained_tokens > 0 ? report.training.learning_rate : 0},
+          {"seconds", report.train_seconds},
+          {"calibrate_seconds", report.calibrate_seconds},
+          {"factorize_seconds", report.factorize_seconds}};
+}
+
+Json LayersJson(const std::vector<LayerReport>& layers) {
+  Json json = Json::array();
+  for (const LayerReport& layer : layers) json.push_back(LayerJson(layer));
+  return json;
+}
+
+Json RareExpertsJson(const std::vector<RareExpert>& experts) {
+  Json json = Json::array();
+  for (const RareExpert& rare : experts) {
+    json.push_back({{"layer", rare.layer}, {"expert", rare.expert}, {"tokens", rare.tokens}});
+  }
+  return json;
+}
+
+// What the recipe came to.
+CompressOptions Steps(const CompressArguments& arguments) {
+  CompressOptions steps;
+  ApplyRecipeArguments(arguments.recipe, steps);
+  return steps;
+}
+
 }  // namespace
 
 double CompressionRatio(const CompressReport& report) {
@@ -95,8 +128,7 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
   const bool passed =
       outcome.quality &&
       (!arguments.quality_threshold || outcome.quality->delta_pct <= *arguments.quality_threshold);
-  CompressOptions steps;  // what the recipe came to
-  ApplyRecipeArguments(arguments.recipe, steps);
+  const CompressOptions steps = Steps(arguments);
   Json json = {
       {"status", "success"},
       {"output_path", OutputPath(arguments).string()},
@@ -126,29 +158,15 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
       {"peak_memory_bytes", std::max(report.peak_memory_bytes, PeakMemoryBytes())},
       {"quality_metrics", outcome.quality ? QualityJson(*outcome.quality, passed) : Json()},
       {"per_layer_summary", LayerSummary(config, report.layers)},
-      {"training",
-       {{"tokens", report.trained_tokens},
-        {"first_loss", report.first_loss},
-        {"last_loss", report.last_loss},
-        {"block_tokens", report.training.block_tokens},
-        {"kd_tokens", report.training.kd_tokens},
-        {"learning_rate", report.trained_tokens > 0 ? report.training.learning_rate : 0},
-        {"seconds", report.train_seconds},
-        {"calibrate_seconds", report.calibrate_seconds},
-        {"factorize_seconds", report.factorize_seconds}}}};
+      {"training", TrainingJson(report)}};
   if (outcome.download) {
     json["download"] = {{"bytes", outcome.download->bytes},
                         {"seconds", outcome.download->seconds},
                         {"waited_seconds", outcome.download->waited_seconds}};
   }
   if (arguments.quality_threshold) json["quality_search"] = SearchJson(arguments, outcome.tries);
-  json["layers"] = Json::array();
-  for (const LayerReport& layer : report.layers) json["layers"].push_back(LayerJson(layer));
-  json["rarely_routed_experts"] = Json::array();
-  for (const RareExpert& rare : report.rarely_routed_experts) {
-    json["rarely_routed_experts"].push_back(
-        {{"layer", rare.layer}, {"expert", rare.expert}, {"tokens", rare.tokens}});
-  }
+  json["layers"] = LayersJson(report.layers);
+  json["rarely_routed_experts"] = RareExpertsJson(report.rarely_routed_experts);
   json["warnings"] = outcome.warnings;
   json["timestamp"] = UtcTime();
   return json;

@@ -174,71 +174,89 @@ void RunValidate(const ValidateOptions& options, Output& output) {
   output.Result(ValidationJson(options, validation), ValidationText(options, validation));
 }
 
-}  // namespace
+void AddModels(CLI::App& app, ValidateOptions& options) {
+  app.add_option("ORIGINAL", options.original,
+                 "Original model directory, or org/name[@revision] of the Hub")
+      ->required();
+  app.add_option("COMPRESSED", options.compressed,
+                 "Path to a .littlebit or GGUF file or a model directory, or org/name[@revision] "
+                 "of the Hub")
+      ->required();
+  AddRevisionOption(app, options.revision);
+}
 
-CommandRun SetupValidate(CLI::App& app) {
-  auto options = std::make_shared<ValidateOptions>();
+void AddPerplexityOptions(CLI::App& app, ValidateOptions& options) {
+  app.add_option("--calibration-data", options.text.calibration_data,
+                 "Text whose held-out part measures: .txt, .jsonl, .json, .parquet (built-in text "
+                 "if not set)")
+      ->type_name("PATH");
+  app.add_option("--held-out-data", options.text.held_out_data,
+                 "Text to measure with, all of it, instead of the held-out part")
+      ->type_name("PATH");
+  app.add_option("--calibration-samples", options.text.samples,
+                 "Most windows to measure on (64-1024)")
+      ->type_name("INT")
+      ->capture_default_str();
+  app.add_option("--protocol", options.protocol,
+                 "How perplexity is measured: paper, llama.cpp (as llama-perplexity does)")
+      ->type_name("TEXT")
+      ->default_str("paper")
+      ->transform(OneOf(
+          Choices<Protocol>{{"paper", Protocol::kPaper}, {"llama.cpp", Protocol::kLlamaCpp}}));
+}
+
+void AddBenchmarkOptions(CLI::App& app, ValidateOptions& options) {
   Choices<BenchmarkChoice> benchmarks;
   for (const auto choice :
        {BenchmarkChoice::kWikitext, BenchmarkChoice::kHellaSwag, BenchmarkChoice::kArc,
         BenchmarkChoice::kArcEasy, BenchmarkChoice::kArcChallenge}) {
     benchmarks[BenchmarkName(choice)] = choice;
   }
-  app.add_option("ORIGINAL", options->original,
-                 "Original model directory, or org/name[@revision] of the Hub")
-      ->required();
-  app.add_option("COMPRESSED", options->compressed,
-                 "Path to a .littlebit or GGUF file or a model directory, or org/name[@revision] "
-                 "of the Hub")
-      ->required();
-  AddRevisionOption(app, options->revision);
-  app.add_option("--calibration-data", options->text.calibration_data,
-                 "Text whose held-out part measures: .txt, .jsonl, .json, .parquet (built-in text "
-                 "if not set)")
-      ->type_name("PATH");
-  app.add_option("--held-out-data", options->text.held_out_data,
-                 "Text to measure with, all of it, instead of the held-out part")
-      ->type_name("PATH");
-  app.add_option("--calibration-samples", options->text.samples,
-                 "Most windows to measure on (64-1024)")
-      ->type_name("INT")
-      ->capture_default_str();
-  app.add_option("--protocol", options->protocol,
-                 "How perplexity is measured: paper, llama.cpp (as llama-perplexity does)")
-      ->type_name("TEXT")
-      ->default_str("paper")
-      ->transform(OneOf(
-          Choices<Protocol>{{"paper", Protocol::kPaper}, {"llama.cpp", Protocol::kLlamaCpp}}));
-  app.add_flag("--coherence-test", options->coherence_test,
-               "Run coherence test with sample prompts");
-  app.add_option("--benchmark", options->benchmark,
+  app.add_option("--benchmark", options.benchmark,
                  "Run a benchmark: wikitext, hellaswag, arc (both), arc-easy, arc-challenge")
       ->type_name("TEXT")
       ->transform(OneOf(benchmarks));
-  app.add_option("--benchmark-data", options->benchmark_data,
+  app.add_option("--benchmark-data", options.benchmark_data,
                  "The benchmark's local file: Parquet, JSONL, text (from the Hub if not set)")
       ->type_name("PATH");
-  app.add_option("--benchmark-items", options->benchmark_items, "Most items of it (0: all)")
+  app.add_option("--benchmark-items", options.benchmark_items, "Most items of it (0: all)")
       ->type_name("INT")
       ->capture_default_str();
+}
+
+void AddRuntimeOptions(CLI::App& app, ValidateOptions& options) {
   const Choices<bool> activations = {{"f32", true}, {"int8", false}};
-  app.add_option("--activations", options->exact,
+  app.add_option("--activations", options.exact,
                  "Of the compressed model: f32, or int8 as run has them [f32]")
       ->type_name("TYPE")
       ->transform(OneOf(activations));
   AddKvOption(app, "Keys and values of the compressed model: f32, f16, q8 or latent [f32]",
-              options->kv);
+              options.kv);
   AddDeviceOption(app, "Where to run the compressed model: auto, cpu or cuda [auto]",
-                  options->device);
-  app.add_option("--threads", options->threads, "Threads (0: one per core)")
+                  options.device);
+  app.add_option("--threads", options.threads, "Threads (0: one per core)")
       ->type_name("INT")
       ->capture_default_str();
-  app.footer(
-      "Verdicts: GOOD (at most 10 % more perplexity), ACCEPTABLE (at most 100 % more), POOR\n"
-      "(more, or an incoherent model).\n\n"
-      "Examples:\n"
-      "  llm-quantize littlebit validate ./model ./model.littlebit --coherence-test\n"
-      "  llm-quantize littlebit validate ./model ./model.littlebit --benchmark hellaswag");
+}
+
+constexpr const char* kFooter =
+    "Verdicts: GOOD (at most 10 % more perplexity), ACCEPTABLE (at most 100 % more), POOR\n"
+    "(more, or an incoherent model).\n\n"
+    "Examples:\n"
+    "  llm-quantize littlebit validate ./model ./model.littlebit --coherence-test\n"
+    "  llm-quantize littlebit validate ./model ./model.littlebit --benchmark hellaswag";
+
+}  // namespace
+
+CommandRun SetupValidate(CLI::App& app) {
+  auto options = std::make_shared<ValidateOptions>();
+  AddModels(app, *options);
+  AddPerplexityOptions(app, *options);
+  app.add_flag("--coherence-test", options->coherence_test,
+               "Run coherence test with sample prompts");
+  AddBenchmarkOptions(app, *options);
+  AddRuntimeOptions(app, *options);
+  app.footer(kFooter);
   return [options](Output& output) { RunValidate(*options, output); };
 }
 

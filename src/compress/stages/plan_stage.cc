@@ -12,6 +12,7 @@
 #include "compress/train/data_loader.h"
 #include "llmq/error.h"
 #include "llmq/rank_allocation.h"
+#include "llmq/recipe.h"
 
 namespace llmq {
 namespace {
@@ -44,7 +45,16 @@ int64_t MiddleRank(const RankPlan& plan, const LinearSpec& linear) {
   return std::max(kMinRank, RankForBpw(linear.d_out, linear.d_in, 1, plan.body_bpw));
 }
 
-std::vector<LossCurve> MeasureCurves(RunContext& run) {
+// A target of the whole file has become the ranks that it leaves to the body.
+RankOptions Budget(const RunContext& run) {
+  RankOptions budget = run.options.rank;
+  budget.residual = run.plan.paths == 1 ? Residual::kOff : Residual::kOn;  // as planned
+  if (run.options.budget_scope == BudgetScope::kFile) budget.target_bpw = run.plan.body_bpw;
+  if (run.plan.body_bpw < kOvercompleteFromBpw) budget.overcompleteness = 1;
+  return budget;
+}
+
+std::vector<LossCurve> MeasureCurves(RunContext& run, const RankOptions& budget) {
   const size_t count = run.plan.layers.size();
   std::vector<LossCurve> curves(count);
   run.observer.BeginStage("Measuring", static_cast<int64_t>(count), 0, "matrices");
@@ -62,7 +72,7 @@ std::vector<LossCurve> MeasureCurves(RunContext& run) {
         const TensorView& weight = run.checkpoint.Get(planned.linear.name + ".weight");
         curves[i] = MeasureLossCurve(weight, run.statistics[i],
                                      {.middle = MiddleRank(run.plan, planned.linear),
-                                      .largest = LargestRank(planned.linear, run.options.rank)},
+                                      .largest = LargestRank(planned.linear, budget)},
                                      run.options.seed, run.device.device);
         run.checkpoint.Release(weight);
       },
@@ -70,14 +80,6 @@ std::vector<LossCurve> MeasureCurves(RunContext& run) {
   if (!complete) run.ThrowStopped(fmt::format("measuring {} of {} matrices", done, count));
   run.observer.EndStage();
   return curves;
-}
-
-// A target of the whole file has become the ranks that it leaves to the body.
-RankOptions Budget(const RunContext& run) {
-  RankOptions budget = run.options.rank;
-  budget.residual = run.plan.paths == 1 ? Residual::kOff : Residual::kOn;  // as planned
-  if (run.options.budget_scope == BudgetScope::kFile) budget.target_bpw = run.plan.body_bpw;
-  return budget;
 }
 
 // ---- What the checkpoint keeps: statistics and ranks ----
@@ -179,7 +181,8 @@ void Plan(RunContext& run) {
   if (!LoadPlan(run)) {
     Calibrate(run);
     if (run.options.allocation == Allocation::kAuto && run.options.rank.manual_rank == 0) {
-      run.plan = AllocateRanks(run.checkpoint.config(), Budget(run), MeasureCurves(run));
+      const RankOptions budget = Budget(run);
+      run.plan = AllocateRanks(run.checkpoint.config(), budget, MeasureCurves(run, budget));
     }
     if (run.store) SavePlan(run);
   }
