@@ -2,7 +2,7 @@
 // owns it.
 //
 // The paper's count (arXiv 2506.13771, section 3 and appendix): r(d_out + d_in + 16) + 16(d_out +
-// d_in) bits per path. Bytes here are those of the file, padding included (LittleBitPayloadBytes),
+// d_in) bits per path, with scales of other bits in place of 16. Bytes here are those of the file, padding included (LittleBitPayloadBytes),
 // so what a plan promises is what the file holds. "Body BPW" is payload bits over the weights of
 // the compressed matrices.
 #ifndef LLMQ_BIT_BUDGET_H_
@@ -29,7 +29,8 @@ double LittleBitBpw(const LittleBitShape& shape);
 
 // The largest rank whose payload fits in `bpw`, or 0 if not even rank 1 does. Not capped by the
 // dimensions.
-int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw);
+int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw,
+                   int scale_bits = kHalfScaleBits);
 
 // kAuto is the paper's choice; kSpare takes a second path only if one cannot spend the target.
 enum class Residual { kAuto, kSpare, kOn, kOff };
@@ -48,6 +49,7 @@ struct RankOptions {
   // vectors, still gain beyond 1.
   int64_t overcompleteness = 1;
   Residual residual = Residual::kAuto;
+  int scale_bits = kHalfScaleBits;  // or 8, 6, 4
   // Ranks of K and V projections are multiplied by this on grouped-query models and the others
   // lowered so that the total stays within the target (the paper's remedy for the GQA bottleneck).
   // 0: 4 on grouped-query models, 1 otherwise.
@@ -64,6 +66,7 @@ struct PlannedLayer {
 struct RankPlan {
   std::vector<PlannedLayer> layers;
   int64_t paths = 1;
+  int scale_bits = kHalfScaleBits;
   int64_t body_bytes = 0;
   int64_t body_weights = 0;
   double body_bpw = 0;
@@ -74,7 +77,8 @@ struct RankPlan {
 RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options);
 
 // The plan of these ranks, one per linear of BlockLinears(config).
-RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, std::span<const int64_t> ranks);
+RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, int scale_bits,
+                      std::span<const int64_t> ranks);
 
 // The smallest target for which PlanRanks succeeds with these options (one path, if residual is
 // kAuto), and the layer that sets it.

@@ -5,7 +5,7 @@
 //   or {1, 2} y = sum_p (((x * g_p) V_p) * l_p) U_p^T * h_p
 //
 // with U_p in {+1,-1}^[d_out, r], V_p in {+1,-1}^[d_in, r], h_p [d_out], l_p [r], g_p [d_in] in
-// fp16. The payload of a layer, one contiguous piece of bytes, is the same in memory and in the
+// fp16 or fewer bits (scale_vector.h). The payload of a layer, one contiguous piece of bytes, is the same in memory and in the
 // file (section "Payload of a LittleBit layer" of docs/format/littlebit.md), so a mapped file is
 // used in place.
 #ifndef LLMQ_LITTLEBIT_H_
@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "llmq/scale_vector.h"
 
 namespace llmq {
 
@@ -32,11 +34,11 @@ struct SignMatrixView {
 
 // One path. Both factors are stored rank-major, so no rank needs padding.
 struct LittleBitPathView {
-  SignMatrixView v;             // [r, d_in], the transpose of the paper's V
-  SignMatrixView u;             // [r, d_out], the transpose of the paper's U
-  std::span<const uint16_t> g;  // [d_in] fp16, column scale
-  std::span<const uint16_t> h;  // [d_out] fp16, row scale
-  std::span<const uint16_t> l;  // [r] fp16, latent scale
+  SignMatrixView v;  // [r, d_in], the transpose of the paper's V
+  SignMatrixView u;  // [r, d_out], the transpose of the paper's U
+  ScaleView g;       // [d_in], column scale
+  ScaleView h;       // [d_out], row scale
+  ScaleView l;       // [r], latent scale
 };
 
 struct LittleBitShape {
@@ -44,6 +46,7 @@ struct LittleBitShape {
   int64_t d_in = 0;
   int64_t rank = 0;   // of each path
   int64_t paths = 1;  // 1 or 2
+  int scale_bits = kHalfScaleBits;  // or 8, 6, 4
 
   bool operator==(const LittleBitShape&) const = default;
 };
@@ -80,13 +83,13 @@ struct LittleBitPathValues {
   std::span<const float> h;  // [d_out]
   std::span<const float> l;  // [r]
 };
-// Packs and rounds the scales to fp16. Throws Error{kFactorizationFailed} if a scale is not finite
-// in fp16.
+// Packs and rounds the scales to fp16, or to shape.scale_bits; then their signs become signs of U
+// and V. Throws Error{kFactorizationFailed} if a scale is not finite in fp16.
 LittleBitLinear PackLittleBit(const LittleBitShape& shape,
                               std::span<const LittleBitPathValues> paths);
 // Copies signs and fp16 scales that exist already. A path may have a smaller rank than
 // shape.rank: latent dimensions with l = 0 fill it up, which adds nothing to W. Precondition: the
-// other dimensions agree with `shape`.
+// other dimensions agree with `shape`, and scales have 16 bits.
 LittleBitLinear PackLittleBit(const LittleBitShape& shape,
                               std::span<const LittleBitPathView> paths);
 

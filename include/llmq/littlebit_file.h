@@ -1,5 +1,5 @@
 // A compressed model in one mappable file with everything needed to run it: .littlebit, versions 1
-// and 2, or the same in a GGUF container ("gguf-ext").
+// to 3, or the same in a GGUF container ("gguf-ext").
 //
 // docs/format/littlebit.md and docs/format/gguf.md describe every byte. This header is what the
 // rest of the program sees of them.
@@ -25,9 +25,10 @@
 namespace llmq {
 
 // Version 2 is written only for what version 1 cannot say: grouped tensors of 6 bits, a head in
-// other bits than the embedding, a budget that counted the whole file.
+// other bits than the embedding, a budget that counted the whole file; version 3 for scales of
+// fewer than 16 bits.
 inline constexpr uint32_t kOldestLittleBitVersion = 1;
-inline constexpr uint32_t kNewestLittleBitVersion = 2;
+inline constexpr uint32_t kNewestLittleBitVersion = 3;
 
 // How the file was made. Nothing in it depends on the clock or the machine: the same input and
 // options give the same bytes.
@@ -57,6 +58,11 @@ enum class StorageKind : uint32_t {
   kLittleBit = 5
 };
 
+// LittleBitSection::bits and SectionPlan::bits of a layer.
+constexpr int SectionBits(const LittleBitShape& shape) {
+  return shape.scale_bits == kHalfScaleBits ? 0 : shape.scale_bits;
+}
+
 // One section as the directory lists it. `data` borrows from the mapping and excludes the padding.
 struct LittleBitSection {
   std::string name;  // tensor name ("model.layers.0.self_attn.q_proj.weight") or file name
@@ -65,14 +71,16 @@ struct LittleBitSection {
   std::vector<int64_t> shape;  // of the original tensor; [d_out, d_in] for kLittleBit
   int64_t rank = 0;            // kLittleBit only
   int64_t paths = 0;           // kLittleBit only
-  int bits = 0;                // kGroupQuant only
+  int bits = 0;                // kGroupQuant; kLittleBit: of its scales, 0 for fp16
   double relative_error = 0;   // kLittleBit: ||W - W'|| / ||W|| (Frobenius) of the stored factors
   uint64_t offset = 0;         // in a .littlebit file; 0 in a GGUF file
   uint64_t checksum = 0;       // XXH64 of data
   // In a GGUF file, kLittleBit data lacks the zeros behind the last array of the payload.
   std::span<const std::byte> data;
 
-  LittleBitShape littlebit_shape() const { return {shape[0], shape[1], rank, paths}; }
+  LittleBitShape littlebit_shape() const {
+    return {shape[0], shape[1], rank, paths, bits == 0 ? kHalfScaleBits : bits};
+  }
   GroupQuantShape group_quant_shape() const { return {shape[0], shape[1], bits}; }
 };
 
@@ -159,9 +167,11 @@ struct SectionPlan {
   std::vector<int64_t> shape;  // of the original tensor; empty for files
   int64_t rank = 0;            // kLittleBit only
   int64_t paths = 0;           // kLittleBit only
-  int bits = 0;                // kGroupQuant only
+  int bits = 0;                // kGroupQuant; kLittleBit: of its scales, 0 for fp16
 
-  LittleBitShape littlebit_shape() const { return {shape[0], shape[1], rank, paths}; }
+  LittleBitShape littlebit_shape() const {
+    return {shape[0], shape[1], rank, paths, bits == 0 ? kHalfScaleBits : bits};
+  }
   GroupQuantShape group_quant_shape() const { return {shape[0], shape[1], bits}; }
 };
 

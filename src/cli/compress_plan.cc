@@ -76,6 +76,7 @@ Json PlanJson(const CompressArguments& arguments, const CompressPlan& plan) {
                {"compressed_size_bytes", plan.file.file_bytes},
                {"body_bytes", plan.ranks.body_bytes},
                {"paths", plan.ranks.paths},
+               {"scale_bits", plan.ranks.scale_bits},
                {"budget_scope", BudgetScopeName(arguments.budget_scope)},
                {"embedding_bits", plan.table_bits.embedding},
                {"head_bits", plan.table_bits.head},

@@ -90,18 +90,20 @@ CheckResult CheckCheckpoint(const Checkpoint& checkpoint) {
   return check;
 }
 
-// Dense tensors and the fp16 scales of compressed layers; signs and codes are finite by their
+// Dense tensors and the scales of compressed layers; signs and codes are finite by their
 // nature.
 void AddSection(const LittleBitSection& section, CheckResult& check) {
   if (section.kind == StorageKind::kDense) {
     check.Add({section.name, section.dtype, section.shape, section.data});
   }
   if (section.kind != StorageKind::kLittleBit) return;
-  const auto add = [&](const char* part, std::span<const uint16_t> scale) {
+  const auto add = [&](const char* part, const ScaleView& scale) {
+    std::vector<uint16_t> halves(static_cast<size_t>(scale.size()));
+    scale.CopyTo(halves.data());
     check.Add({fmt::format("{} {}", section.name, part),
                DType::kF16,
-               {static_cast<int64_t>(scale.size())},
-               std::as_bytes(scale)});
+               {scale.size()},
+               std::as_bytes(std::span(halves))});
   };
   for (const LittleBitPathView& path :
        ViewLittleBitPaths(section.littlebit_shape(), section.data)) {

@@ -73,6 +73,7 @@ Json LayerJson(const LittleBitSection& matrix) {
           {"shape", matrix.shape},
           {"rank", matrix.rank},
           {"paths", matrix.paths},
+          {"scale_bits", matrix.littlebit_shape().scale_bits},
           {"bpw", LittleBitBpw(matrix.littlebit_shape())},
           {"relative_error", matrix.relative_error},
           {"bytes", matrix.data.size()}};

@@ -117,6 +117,7 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
             "Bits of the matrices: uniform, auto (as measured)");
   AddChoice(app, "--residual", a.residual, kResiduals,
             "Second, residual path: auto, spare (if one is not enough), on, off");
+  app.add_option("--scale-bits", a.scale_bits, "Bits of a scale: 16, 8, 6, 4")->type_name("INT");
   app.add_option("--kv-rank-factor", a.kv_rank_factor,
                  "Ranks of K and V times this if uniform (0: 4 for grouped-query models)")
       ->type_name("FLOAT");
@@ -139,6 +140,9 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
 void CheckRecipeValues(const RecipeArguments& arguments) {
   if (const auto rate = arguments.learning_rate; rate && !(*rate > 0 && *rate <= 1)) {
     ThrowRange("--train-lr", "a number above 0 and at most 1", *rate);
+  }
+  if (const auto bits = arguments.scale_bits; bits && !IsScaleBits(*bits)) {
+    ThrowRange("--scale-bits", "16, 8, 6 or 4", *bits);
   }
   if (const auto factor = arguments.kv_rank_factor; factor && !(*factor >= 0 && *factor <= 64)) {
     ThrowRange("--kv-rank-factor", "0 (automatic) to 64", *factor);
@@ -181,6 +185,7 @@ void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& opt
   overrides.Set("importance", arguments.importance, kImportances, options.importance);
   overrides.Set("allocation", arguments.allocation, kAllocations, options.allocation);
   overrides.Set("residual", arguments.residual, kResiduals, options.rank.residual);
+  overrides.Set("scale bits", arguments.scale_bits, options.rank.scale_bits);
   overrides.Set("kv rank factor", arguments.kv_rank_factor, options.rank.kv_rank_factor);
   overrides.Set("rate", arguments.learning_rate, options.train.learning_rate);
   overrides.Set("surrogate", arguments.surrogate, kSurrogates, options.train.surrogate);

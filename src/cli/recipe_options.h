@@ -24,6 +24,7 @@ struct RecipeArguments {
   std::optional<ImportanceMode> importance;
   std::optional<Allocation> allocation;
   std::optional<Residual> residual;
+  std::optional<int> scale_bits;
   std::optional<double> kv_rank_factor;
   std::optional<double> learning_rate;
   std::optional<Surrogate> surrogate;

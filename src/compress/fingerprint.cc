@@ -69,6 +69,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& 
   add("recipe", options.recipe);
   add("residual", fmt::format("{} ({} path{})", ResidualName(options.rank.residual), plan.paths,
                               plan.paths == 1 ? "" : "s"));
+  add("scale bits", fmt::format("{}", options.rank.scale_bits));
   add("kv rank factor", fmt::format("{}", options.rank.kv_rank_factor));
   add("budget scope", BudgetScopeName(options.budget_scope));
   add("embedding and head bits",

@@ -99,10 +99,11 @@ PackedLayer Packed(RunContext& run, size_t index) {
   if (layer.is_packed()) return {std::move(layer.packed), layer.factors.relative_error};
   const LayerFactors factors = run.student->Factors(index);
   const TensorView& weight = run.checkpoint.Get(run.plan.layers[index].linear.name + ".weight");
-  const double error = RelativeError(ToTorch(weight), Reconstruct(factors.paths));
+  LittleBitLinear linear = PackFactors(factors, weight.name);
+  const double error = StoredError(ToTorch(weight), linear);
   run.checkpoint.Release(weight);
   run.report.layers[index].relative_error = error;
-  return {PackFactors(factors, weight.name), error};
+  return {std::move(linear), error};
 }
 
 // Undefined: as in the checkpoint.

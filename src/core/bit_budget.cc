@@ -77,7 +77,8 @@ class Allocator {
     std::vector<int64_t> ranks;
     for (const LinearSpec& linear : linears_) {
       const auto rank =
-          static_cast<double>(RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw));
+          static_cast<double>(RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw,
+                                         options_.scale_bits));
       const double factor = IsKeyOrValue(linear) ? kv_rank_factor_ : 1.0;
       ranks.push_back(std::min(static_cast<int64_t>(rank * factor), LargestRank(linear, options_)));
     }
@@ -88,7 +89,8 @@ class Allocator {
     int64_t bytes = 0;
     for (size_t i = 0; i < ranks.size(); ++i) {
       if (ranks[i] == 0) continue;
-      bytes += LittleBitPayloadBytes({linears_[i].d_out, linears_[i].d_in, ranks[i], paths_});
+      bytes += LittleBitPayloadBytes(
+          {linears_[i].d_out, linears_[i].d_in, ranks[i], paths_, options_.scale_bits});
     }
     return 8.0 * static_cast<double>(bytes) <=
            target_bpw * static_cast<double>(TotalWeights(linears_));
@@ -104,7 +106,7 @@ bool OnePathSpends(const ModelConfig& config, const RankOptions& options) {
   std::vector<int64_t> largest;
   for (const LinearSpec& linear : BlockLinears(config))
     largest.push_back(LargestRank(linear, options));
-  return MakeRankPlan(config, 1, largest).body_bpw >= options.target_bpw;
+  return MakeRankPlan(config, 1, options.scale_bits, largest).body_bpw >= options.target_bpw;
 }
 
 bool WantsResidual(const ModelConfig& config, const RankOptions& options) {
@@ -120,7 +122,8 @@ RankPlan ManualPlan(const ModelConfig& config, const RankOptions& options) {
   for (const LinearSpec& linear : linears) {
     ranks.push_back(std::min(options.manual_rank, LargestRank(linear, options)));
   }
-  return MakeRankPlan(config, options.residual == Residual::kOff ? 1 : 2, ranks);
+  return MakeRankPlan(config, options.residual == Residual::kOff ? 1 : 2, options.scale_bits,
+                      ranks);
 }
 
 int64_t FewestPaths(const RankOptions& options) {
@@ -150,14 +153,14 @@ double LittleBitBpw(const LittleBitShape& shape) {
          (static_cast<double>(shape.d_out) * static_cast<double>(shape.d_in));
 }
 
-int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw) {
+int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw, int scale_bits) {
   const double budget_bits = bpw * static_cast<double>(d_out) * static_cast<double>(d_in);
   // The paper's count without padding bounds the rank from above; bytes with padding decide.
-  const double bits_per_rank = static_cast<double>(paths) * static_cast<double>(d_out + d_in + 16);
+  const double bits_per_rank = static_cast<double>(paths) * static_cast<double>(d_out + d_in + scale_bits);
   int64_t low = 0, high = static_cast<int64_t>(budget_bits / bits_per_rank) + 1;
   while (high - low > 1) {  // rank `low` fits, rank `high` does not
     const int64_t middle = low + (high - low) / 2;
-    const int64_t bytes = LittleBitPayloadBytes({d_out, d_in, middle, paths});
+    const int64_t bytes = LittleBitPayloadBytes({d_out, d_in, middle, paths, scale_bits});
     (8.0 * static_cast<double>(bytes) <= budget_bits ? low : high) = middle;
   }
   return low;
@@ -170,7 +173,7 @@ RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options) {
     const Allocator allocator(config, options, paths);
     const std::vector<int64_t> ranks = allocator.RanksWithin(options.target_bpw);
     const std::optional<size_t> starved = allocator.FirstStarved(ranks);
-    if (!starved) return MakeRankPlan(config, paths, ranks);
+    if (!starved) return MakeRankPlan(config, paths, options.scale_bits, ranks);
     if (paths == FewestPaths(options)) {
       ThrowStarved(config, options, allocator.linears()[*starved], ranks[*starved]);
     }
@@ -178,11 +181,13 @@ RankPlan PlanRanks(const ModelConfig& config, const RankOptions& options) {
   }
 }
 
-RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, std::span<const int64_t> ranks) {
+RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, int scale_bits,
+                      std::span<const int64_t> ranks) {
   const std::vector<LinearSpec> linears = BlockLinears(config);
-  RankPlan plan{.paths = paths};
+  RankPlan plan{.paths = paths, .scale_bits = scale_bits};
   for (size_t i = 0; i < linears.size(); ++i) {
-    const LittleBitShape shape{linears[i].d_out, linears[i].d_in, ranks[i], paths};
+    const LittleBitShape shape{linears[i].d_out, linears[i].d_in, ranks[i], paths,
+                               scale_bits};
     plan.layers.push_back({linears[i], shape, LittleBitPayloadBytes(shape), LittleBitBpw(shape)});
     plan.body_bytes += plan.layers.back().bytes;
   }

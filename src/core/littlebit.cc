@@ -6,20 +6,18 @@
 // dense.cc.
 #include "llmq/littlebit.h"
 
-#include <fmt/core.h>
-
 #include <cstring>
 
 #include "base/bytes.h"
-#include "base/half.h"
-#include "llmq/error.h"
 
 namespace llmq {
 namespace {
 
 // Where the five arrays of one path begin, in bytes from the path's begin.
 struct PathLayout {
-  int64_t v, u, g, h, l, end;
+  int64_t v, u, g, h, l;
+  int64_t last;  // behind the last array
+  int64_t end;   // where another path begins
 
   explicit PathLayout(const LittleBitShape& shape) {
     const auto align = [](int64_t bytes) {
@@ -28,38 +26,31 @@ struct PathLayout {
     v = 0;
     u = align(v + shape.rank * ((shape.d_in + 7) / 8));
     g = align(u + shape.rank * ((shape.d_out + 7) / 8));
-    h = align(g + shape.d_in * 2);
-    l = align(h + shape.d_out * 2);
-    end = align(l + shape.rank * 2);
+    h = align(g + ScaleBytes(shape.d_in, shape.scale_bits));
+    l = align(h + ScaleBytes(shape.d_out, shape.scale_bits));
+    last = l + ScaleBytes(shape.rank, shape.scale_bits);
+    end = align(last);
   }
 };
 
-// values [rows, cols] f32 -> bits at `out`, which are 0 before.
-void PackSigns(std::span<const float> values, int64_t rows, int64_t cols, std::byte* out) {
+// values [rows, cols] f32 -> bits at `out`, which are 0 before; turned where the row's or the
+// column's scale is negative. Empty scales turn nothing.
+void PackSigns(std::span<const float> values, std::span<const float> row_scales,
+               std::span<const float> col_scales, int64_t rows, std::byte* out) {
+  const int64_t cols = static_cast<int64_t>(values.size()) / rows;
   const int64_t row_bytes = (cols + 7) / 8;
   for (int64_t row = 0; row < rows; ++row) {
+    const bool row_turns = !row_scales.empty() && row_scales[row] < 0;
     for (int64_t col = 0; col < cols; ++col) {
-      if (values[row * cols + col] < 0) out[row * row_bytes + col / 8] |= std::byte{1} << (col % 8);
+      const bool turns = row_turns != (!col_scales.empty() && col_scales[col] < 0);
+      const bool negative = (values[row * cols + col] < 0) != turns;
+      if (negative) out[row * row_bytes + col / 8] |= std::byte{1} << (col % 8);
     }
   }
 }
 
-// scales [n] f32 -> fp16 at `out`.
-void PackScales(std::span<const float> scales, const char* name, std::byte* out) {
-  for (size_t i = 0; i < scales.size(); ++i) {
-    const uint16_t half = FloatToHalf(scales[i]);
-    if ((half & 0x7c00u) == 0x7c00u) {
-      throw Error(
-          ErrorCode::kFactorizationFailed,
-          fmt::format("scale {}[{}]: expected a finite fp16 value, found {}", name, i, scales[i]),
-          "Check the model's weights for NaN, Inf or extreme values");
-    }
-    std::memcpy(out + i * 2, &half, 2);
-  }
-}
-
-std::span<const uint16_t> Halves(const std::byte* data, int64_t count) {
-  return {reinterpret_cast<const uint16_t*>(data), static_cast<size_t>(count)};
+void Copy(std::span<const std::byte> from, std::byte* to) {
+  std::memcpy(to, from.data(), from.size());
 }
 
 SignMatrixView Signs(const std::byte* data, int64_t rows, int64_t cols) {
@@ -78,7 +69,7 @@ int64_t LittleBitPayloadBytes(const LittleBitShape& shape) {
 
 int64_t LittleBitArrayBytes(const LittleBitShape& shape) {
   const PathLayout layout(shape);
-  return (shape.paths - 1) * layout.end + layout.l + shape.rank * 2;
+  return (shape.paths - 1) * layout.end + layout.last;
 }
 
 std::vector<LittleBitPathView> ViewLittleBitPaths(const LittleBitShape& shape,
@@ -89,9 +80,9 @@ std::vector<LittleBitPathView> ViewLittleBitPaths(const LittleBitShape& shape,
     const std::byte* begin = payload.data() + p * layout.end;
     paths.push_back({.v = Signs(begin + layout.v, shape.rank, shape.d_in),
                      .u = Signs(begin + layout.u, shape.rank, shape.d_out),
-                     .g = Halves(begin + layout.g, shape.d_in),
-                     .h = Halves(begin + layout.h, shape.d_out),
-                     .l = Halves(begin + layout.l, shape.rank)});
+                     .g = {shape.d_in, shape.scale_bits, begin + layout.g},
+                     .h = {shape.d_out, shape.scale_bits, begin + layout.h},
+                     .l = {shape.rank, shape.scale_bits, begin + layout.l}});
   }
   return paths;
 }
@@ -102,12 +93,16 @@ LittleBitLinear PackLittleBit(const LittleBitShape& shape,
   packed.payload.resize(static_cast<size_t>(LittleBitPayloadBytes(shape)));
   const PathLayout layout(shape);
   std::byte* begin = packed.payload.data();
+  // Codes have no sign, so a negative scale turns its row or column of signs.
+  const auto signs_of = [&](std::span<const float> scales) {
+    return shape.scale_bits == kHalfScaleBits ? std::span<const float>() : scales;
+  };
   for (const LittleBitPathValues& path : paths) {
-    PackSigns(path.v, shape.rank, shape.d_in, begin + layout.v);
-    PackSigns(path.u, shape.rank, shape.d_out, begin + layout.u);
-    PackScales(path.g, "g", begin + layout.g);
-    PackScales(path.h, "h", begin + layout.h);
-    PackScales(path.l, "l", begin + layout.l);
+    PackSigns(path.v, signs_of(path.l), signs_of(path.g), shape.rank, begin + layout.v);
+    PackSigns(path.u, {}, signs_of(path.h), shape.rank, begin + layout.u);
+    StoreScales(path.g, shape.scale_bits, "g", begin + layout.g);
+    StoreScales(path.h, shape.scale_bits, "h", begin + layout.h);
+    StoreScales(path.l, shape.scale_bits, "l", begin + layout.l);
     begin += layout.end;
   }
   return packed;
@@ -122,9 +117,9 @@ LittleBitLinear PackLittleBit(const LittleBitShape& shape,
   for (const LittleBitPathView& path : paths) {
     std::memcpy(begin + layout.v, path.v.bytes.data(), path.v.bytes.size());
     std::memcpy(begin + layout.u, path.u.bytes.data(), path.u.bytes.size());
-    std::memcpy(begin + layout.g, path.g.data(), path.g.size_bytes());
-    std::memcpy(begin + layout.h, path.h.data(), path.h.size_bytes());
-    std::memcpy(begin + layout.l, path.l.data(), path.l.size_bytes());
+    Copy(path.g.bytes(), begin + layout.g);
+    Copy(path.h.bytes(), begin + layout.h);
+    Copy(path.l.bytes(), begin + layout.l);
     begin += layout.end;
   }
   return packed;

@@ -109,10 +109,10 @@ RankPlan AllocateRanks(const ModelConfig& config, const RankOptions& options,
   for (const PlannedLayer& layer : feasible.layers) {
     ranks.push_back(std::min({kMinRank, layer.linear.d_out, layer.linear.d_in}));
   }
-  const RankPlan least = MakeRankPlan(config, feasible.paths, ranks);
+  const RankPlan least = MakeRankPlan(config, feasible.paths, options.scale_bits, ranks);
   const double budget_bits = options.target_bpw * static_cast<double>(least.body_weights);
   GreedyAllocator allocator(least, options, curves, static_cast<int64_t>(budget_bits / 8));
-  return MakeRankPlan(config, feasible.paths, allocator.Run());
+  return MakeRankPlan(config, feasible.paths, options.scale_bits, allocator.Run());
 }
 
 }  // namespace llmq

@@ -12,6 +12,7 @@ constexpr double kHighestRate = 1e-3;
 constexpr double kHighestRateUpTo = 0.45;  // bits per weight
 constexpr double kAutoScaleRate = 0.3;
 constexpr int64_t kOvercompleteness = 4;
+constexpr int kAutoScaleBits = 4;
 
 }  // namespace
 
@@ -32,6 +33,7 @@ void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   options.importance = is_auto ? ImportanceMode::kFull : ImportanceMode::kOff;
   options.allocation = is_auto ? Allocation::kAuto : Allocation::kUniform;
   options.rank.residual = is_auto ? Residual::kSpare : Residual::kAuto;
+  options.rank.scale_bits = is_auto ? kAutoScaleBits : kHalfScaleBits;
   options.rank.kv_rank_factor = 0;
   options.train.block_tokens = 0;
   options.train.absorption = true;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/half.h"
 #include "base/json.h"
 #include "llmq/littlebit_file.h"
 
@@ -13,10 +12,10 @@ namespace llmq {
 namespace {
 
 // Of magnitudes: a scale's sign is a matter of convention.
-Json ScaleStatistics(std::span<const uint16_t> scales) {
+Json ScaleStatistics(const ScaleView& scales) {
   double smallest = HUGE_VAL, largest = 0, sum = 0;
-  for (const uint16_t half : scales) {
-    const double magnitude = std::fabs(HalfToFloat(half));
+  for (int64_t i = 0; i < scales.size(); ++i) {
+    const double magnitude = std::fabs(scales[i]);
     smallest = std::min(smallest, magnitude);
     largest = std::max(largest, magnitude);
     sum += magnitude;
@@ -27,11 +26,11 @@ Json ScaleStatistics(std::span<const uint16_t> scales) {
           {"mean_abs", sum / static_cast<double>(scales.size())}};
 }
 
-Json Scale(std::span<const uint16_t> scales, bool with_values) {
+Json Scale(const ScaleView& scales, bool with_values) {
   Json json = ScaleStatistics(scales);
   if (!with_values) return json;
   Json values = Json::array();
-  for (const uint16_t half : scales) values.push_back(static_cast<double>(HalfToFloat(half)));
+  for (int64_t i = 0; i < scales.size(); ++i) values.push_back(static_cast<double>(scales[i]));
   json["values"] = std::move(values);
   return json;
 }
@@ -43,6 +42,7 @@ Json Layer(const LittleBitSection& section, bool with_scales) {
   layer["d_in"] = section.shape[1];
   layer["rank"] = section.rank;
   layer["paths"] = section.paths;
+  layer["scale_bits"] = section.littlebit_shape().scale_bits;
   layer["bytes"] = section.data.size();
   layer["bpw"] = 8.0 * static_cast<double>(section.data.size()) /
                  (static_cast<double>(section.shape[0]) * static_cast<double>(section.shape[1]));

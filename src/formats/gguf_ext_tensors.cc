@@ -42,9 +42,12 @@ std::vector<GgufTensor> FactorTensors(const LittleBitSection& section, const std
     tensors.push_back(
         {name, GgmlType::kI8, {view.rows, view.row_bytes()}, std::as_bytes(view.bytes)});
   };
-  const auto scales = [&](const std::string& name, std::span<const uint16_t> values) {
-    const auto bytes = std::as_bytes(values);
-    tensors.push_back({name, GgmlType::kF16, {static_cast<int64_t>(values.size())}, bytes});
+  const auto scales = [&](const std::string& name, const ScaleView& view) {
+    const bool halves = view.bits() == kHalfScaleBits;
+    tensors.push_back({name,
+                       halves ? GgmlType::kF16 : GgmlType::kI8,
+                       {halves ? view.size() : Size(view.bytes())},
+                       view.bytes()});
   };
   int number = 0;
   for (const LittleBitPathView& path :

@@ -31,7 +31,8 @@ void CheckUnusedFields(const Entry& entry, const std::string& where) {
   const auto kind = static_cast<StorageKind>(entry.kind);
   const bool tensor = kind != StorageKind::kFile && kind != StorageKind::kMetadata;
   if (kind != StorageKind::kDense) ExpectEqual(where, "unused dtype", 0u, entry.dtype);
-  if (kind != StorageKind::kGroupQuant) ExpectEqual(where, "unused bits", 0u, entry.bits);
+  if (kind != StorageKind::kGroupQuant && kind != StorageKind::kLittleBit)
+    ExpectEqual(where, "unused bits", 0u, entry.bits);
   if (!tensor) ExpectEqual(where, "unused dimensions", 0u, entry.dimensions);
   if (kind != StorageKind::kLittleBit) {
     ExpectEqual(where, "unused paths", 0u, entry.paths);
@@ -97,6 +98,11 @@ void CheckEntryName(const SectionPlan& plan, const std::string& where) {
 }
 
 }  // namespace
+
+uint32_t VersionOfSection(StorageKind kind, int bits) {
+  if (kind == StorageKind::kLittleBit && bits != 0) return 3;
+  return kind == StorageKind::kGroupQuant && bits == 6 ? 2 : 1;
+}
 
 LittleBitSection SectionFromEntry(const Entry& entry, const std::string& name,
                                   const std::string& path) {

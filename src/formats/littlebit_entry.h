@@ -18,6 +18,9 @@ namespace llmq {
 LittleBitSection SectionFromEntry(const littlebit_layout::Entry& entry, const std::string& name,
                                   const std::string& path);
 
+// The lowest version of a file that has such a section.
+uint32_t VersionOfSection(StorageKind kind, int bits);
+
 }  // namespace llmq
 
 #endif  // LLMQ_FORMATS_LITTLEBIT_ENTRY_H_

@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "formats/gguf_ext.h"
+#include "formats/littlebit_entry.h"
 #include "formats/littlebit_layout.h"
 #include "formats/littlebit_metadata.h"
 #include "formats/littlebit_reader.h"
@@ -31,11 +32,6 @@ namespace {
 [[noreturn]] void Fail(const std::string& where, const std::string& what) {
   throw Error(ErrorCode::kGeneral, fmt::format("{}: {}", where, what),
               "The file is damaged or incomplete; copy or make it again");
-}
-
-// The lowest version that has such a section.
-uint32_t VersionOf(const LittleBitSection& section) {
-  return section.kind == StorageKind::kGroupQuant && section.bits == 6 ? 2 : 1;
 }
 
 }  // namespace
@@ -152,7 +148,8 @@ void LittleBitFile::State::CheckKinds() const {
 // A version that its content does not need, or that cannot hold it, is no writer's.
 void LittleBitFile::State::CheckVersion() const {
   uint32_t needed = VersionOfMetadata(metadata);
-  for (const LittleBitSection& section : sections) needed = std::max(needed, VersionOf(section));
+  for (const LittleBitSection& section : sections)
+    needed = std::max(needed, VersionOfSection(section.kind, section.bits));
   if (version != needed) {
     Fail(path.string(), fmt::format("format version: expected {} for what the file holds, found {}",
                                     needed, version));

@@ -1,4 +1,4 @@
-// The bytes of a .littlebit file, versions 1 and 2, as constants. Section "Layout" of
+// The bytes of a .littlebit file, versions 1 to 3, as constants. Section "Layout" of
 // docs/format/littlebit.md.
 //
 // On disk means frozen: do not renumber, reorder or resize anything here. A change of bytes is a
@@ -51,7 +51,8 @@ struct Entry {
   uint64_t data_bytes;                      // without padding
   uint64_t checksum;                        // XXH64, seed 0, of the data
   uint32_t dtype;                           // DType; kDense
-  uint32_t bits;                            // 8, 6 (version 2) or 4; kGroupQuant
+  uint32_t bits;                            // 8, 6 (version 2) or 4; kGroupQuant, and
+                                            // from version 3 kLittleBit, or 0
   uint32_t dimensions;                      // of shape; kDense, kGroupQuant, kLittleBit
   uint32_t paths;                           // 1 or 2; kLittleBit
   uint64_t rank;                            // kLittleBit
@@ -65,7 +66,7 @@ static_assert(offsetof(Entry, bits) == 36 && offsetof(Entry, dimensions) == 40);
 static_assert(offsetof(Entry, paths) == 44 && offsetof(Entry, rank) == 48);
 static_assert(offsetof(Entry, relative_error) == 56 && offsetof(Entry, shape) == 64);
 
-static_assert(kOldestLittleBitVersion == 1 && kNewestLittleBitVersion == 2);
+static_assert(kOldestLittleBitVersion == 1 && kNewestLittleBitVersion == 3);
 static_assert(static_cast<uint32_t>(StorageKind::kFile) == 1 &&
               static_cast<uint32_t>(StorageKind::kMetadata) == 2 &&
               static_cast<uint32_t>(StorageKind::kDense) == 3 &&

@@ -111,7 +111,7 @@ LittleBitSection ReadSection(ByteReader& directory, ByteReader& sections, const 
 void CheckLittleBitVersion(uint32_t version, const std::string& where) {
   if (version >= kOldestLittleBitVersion && version <= kNewestLittleBitVersion) return;
   Fail(where,
-       fmt::format("expected format version {} or {}, found {}", kOldestLittleBitVersion,
+       fmt::format("expected a format version from {} to {}, found {}", kOldestLittleBitVersion,
                    kNewestLittleBitVersion, version),
        "Use a version of llm-quantize that knows this format version");
 }

@@ -25,14 +25,13 @@ namespace {
               "The file is damaged or was written by a faulty program; make it again");
 }
 
-bool IsFiniteHalf(uint16_t half) { return (half & 0x7c00u) != 0x7c00u; }
+void CheckScales(const ScaleView& scales, const std::string& where, const std::string& name) {
+  if (const auto fault = FindScaleFault(scales))
+    Fail(where, fmt::format("scale {}{}", name, *fault));
+}
 
-void CheckScales(std::span<const uint16_t> scales, const std::string& where,
-                 const std::string& name) {
-  const auto it = std::find_if_not(scales.begin(), scales.end(), IsFiniteHalf);
-  if (it == scales.end()) return;
-  Fail(where, fmt::format("scale {}[{}]: expected a finite fp16 value, found {:#06x}", name,
-                          it - scales.begin(), *it));
+const std::byte* End(const ScaleView& scales) {
+  return scales.bytes().data() + scales.bytes().size();
 }
 
 void CheckTailBits(const SignMatrixView& signs, const std::string& where, const std::string& name) {
@@ -67,10 +66,10 @@ void VerifyLittleBit(const LittleBitSection& section, const std::string& where) 
     CheckScales(path.l, where, name("l"));
     CheckGap(end, path.v.bytes.data(), where);
     CheckGap(path.v.bytes.data() + path.v.bytes.size(), path.u.bytes.data(), where);
-    CheckGap(path.u.bytes.data() + path.u.bytes.size(), path.g.data(), where);
-    CheckGap(path.g.data() + path.g.size(), path.h.data(), where);
-    CheckGap(path.h.data() + path.h.size(), path.l.data(), where);
-    end = path.l.data() + path.l.size();
+    CheckGap(path.u.bytes.data() + path.u.bytes.size(), path.g.bytes().data(), where);
+    CheckGap(End(path.g), path.h.bytes().data(), where);
+    CheckGap(End(path.h), path.l.bytes().data(), where);
+    end = End(path.l);
   }
   CheckGap(end, section.data.data() + section.data.size(), where);
 }
@@ -93,7 +92,7 @@ void VerifyGroupedRow(const GroupQuantShape& shape, std::span<const std::byte> r
   for (size_t group = 0; group < group_count; ++group) {
     uint16_t scale;
     std::memcpy(&scale, row.data() + codes.size() + 2 * group, sizeof(scale));
-    CheckScales(std::span(&scale, 1), where, fmt::format("of group {} ", group));
+    CheckScales(std::span<const uint16_t>(&scale, 1), where, fmt::format("of group {} ", group));
   }
 }
 

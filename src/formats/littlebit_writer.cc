@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "formats/littlebit_entry.h"
 #include "formats/littlebit_layout.h"
 #include "formats/littlebit_metadata.h"
 #include "formats/section_size.h"
@@ -77,7 +78,7 @@ void LittleBitWriter::State::Add(const SectionPlan& section, std::span<const std
   if (!names.insert(section.name).second)
     Fail(section.name, "expected a name not used yet, found it twice");
   Entry entry = MakeEntry(section);
-  if (section.bits == 6) version = kNewestLittleBitVersion;
+  version = std::max(version, VersionOfSection(section.kind, section.bits));
   entry.offset = file.size();
   entry.data_bytes = data.size();
   entry.checksum = Checksum64(data);
@@ -143,7 +144,8 @@ void LittleBitWriter::AddLittleBit(const std::string& name, const LittleBitShape
                      .kind = StorageKind::kLittleBit,
                      .shape = {shape.d_out, shape.d_in},
                      .rank = shape.rank,
-                     .paths = shape.paths},
+                     .paths = shape.paths,
+                     .bits = SectionBits(shape)},
                     payload, relative_error);
 }
 

@@ -129,7 +129,8 @@ class Planner {
            .kind = StorageKind::kLittleBit,
            .shape = {linear.d_out, linear.d_in},
            .rank = it->second.rank,
-           .paths = it->second.paths});
+           .paths = it->second.paths,
+           .bits = SectionBits(it->second)});
     }
     if (linear.has_bias) AddDense(linear.name + ".bias", {linear.d_out});
   }

@@ -201,7 +201,11 @@ struct PathBuffers {
   HalfScales scales;
 
   LittleBitPathView View(const LittleBitShape& shape, int64_t rank) const {
-    return {{rank, shape.d_in, v}, {rank, shape.d_out, u}, scales.g, scales.h, scales.l};
+    return {.v = {rank, shape.d_in, v},
+            .u = {rank, shape.d_out, u},
+            .g = std::span<const uint16_t>(scales.g),
+            .h = std::span<const uint16_t>(scales.h),
+            .l = std::span<const uint16_t>(scales.l)};
   }
 };
 

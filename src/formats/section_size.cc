@@ -31,7 +31,8 @@ std::optional<uint64_t> DenseBytes(const SectionPlan& section) {
 
 std::optional<uint64_t> LittleBitBytes(const SectionPlan& section) {
   if (!IsMatrix(section) || section.paths < 1 || section.paths > kMaxPaths || section.rank < 1 ||
-      section.rank > std::numeric_limits<int32_t>::max()) {
+      section.rank > std::numeric_limits<int32_t>::max() ||
+      (section.bits != 0 && (section.bits == kHalfScaleBits || !IsScaleBits(section.bits)))) {
     return std::nullopt;
   }
   return static_cast<uint64_t>(LittleBitPayloadBytes(section.littlebit_shape()));

@@ -14,9 +14,7 @@ SignBits Bits(const SignMatrixView& view) { return {view.bytes.data(), view.rows
 
 // Layout hands out const views of memory that is ours to fill.
 uint32_t* Words(const SignTiles& tiles) { return const_cast<uint32_t*>(tiles.words); }
-void Copy(std::span<const uint16_t> from, const uint16_t* to) {
-  std::copy(from.begin(), from.end(), const_cast<uint16_t*>(to));
-}
+void Copy(const ScaleView& from, const uint16_t* to) { from.CopyTo(const_cast<uint16_t*>(to)); }
 
 }  // namespace
 

@@ -30,6 +30,7 @@ struct TableOptions {
   int64_t cols = 11008;
   std::vector<double> bpw = {1.0, 0.55, 0.3, 0.1};
   int64_t paths = 2;
+  int scale_bits = kHalfScaleBits;
   InitMethod init = InitMethod::kDualSvid;
   std::optional<int> iterations, sweeps;
   std::string safetensors;
@@ -74,9 +75,11 @@ class MatrixTable {
   }
 
   LittleBitShape Shape(double bpw) const {
-    const int64_t rank = RankForBpw(weight_.size(0), weight_.size(1), options_.paths, bpw);
+    const int64_t rank = RankForBpw(weight_.size(0), weight_.size(1), options_.paths, bpw,
+                                    options_.scale_bits);
     const int64_t side = std::min(weight_.size(0), weight_.size(1));
-    return {weight_.size(0), weight_.size(1), std::min(rank, side), options_.paths};
+    return {weight_.size(0), weight_.size(1), std::min(rank, side), options_.paths,
+            options_.scale_bits};
   }
 
   Measured MeasureAt(const LittleBitShape& shape) const {
@@ -90,11 +93,11 @@ class MatrixTable {
       return part.is_same(weight_) ? first_.Leading(rank) : Decompose(part, rank);
     };
     const Stopwatch watch;
-    const auto paths = ResidualPaths(weight_, shape, [&](const at::Tensor& part, int64_t rank) {
+    auto paths = ResidualPaths(weight_, shape, [&](const at::Tensor& part, int64_t rank) {
       return FactorizePath(part, rank, settings, svd);
     });
     Measured measured{0, watch.Wall(), watch.Cpu()};
-    measured.error = RelativeError(weight_, Reconstruct(paths));
+    measured.error = StoredError(weight_, PackFactors({shape, std::move(paths)}, "matrix"));
     return measured;
   }
 
@@ -173,6 +176,9 @@ int Main(int argc, char** argv) {
   app.add_option("--cols", options.cols)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--bpw", options.bpw, "one or more targets")->check(CLI::PositiveNumber);
   app.add_option("--paths", options.paths)->check(CLI::Range(1, 2))->capture_default_str();
+  app.add_option("--scale-bits", options.scale_bits)
+      ->check(CLI::IsMember({16, 8, 6, 4}))
+      ->capture_default_str();
   app.add_option("--init", options.init)
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, InitMethod>{{"dual-svid", InitMethod::kDualSvid},

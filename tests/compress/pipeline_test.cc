@@ -70,21 +70,41 @@ TEST_F(PipelineTest, WritesAFileThatReadsBackAndReportsItsBytes) {
     ASSERT_NE(section, nullptr) << layer.name;
     EXPECT_EQ(section->littlebit_shape(), layer.shape);
     EXPECT_DOUBLE_EQ(section->relative_error, layer.relative_error);
-    // The error is that of the bytes in the file.
-    const std::vector<float> weight = ToFloat(checkpoint.Get(layer.name + ".weight"));
-    std::vector<float> dense(weight.size());
-    ReconstructDense(layer.shape, section->data, dense);
-    double error = 0, norm = 0;
-    for (size_t i = 0; i < weight.size(); ++i) {
-      error += std::pow(static_cast<double>(weight[i]) - dense[i], 2);
-      norm += std::pow(static_cast<double>(weight[i]), 2);
-    }
-    EXPECT_NEAR(layer.relative_error, std::sqrt(error / norm), 1e-5) << layer.name;
   }
   const LittleBitSection* bias = file.Find("model.layers.0.mlp.up_proj.bias");
   const TensorView& original = checkpoint.Get("model.layers.0.mlp.up_proj.bias");
   EXPECT_TRUE(
       std::equal(bias->data.begin(), bias->data.end(), original.data.begin(), original.data.end()));
+}
+
+// Whether signs were trained, and whatever scales were rounded to.
+TEST_F(PipelineTest, ErrorsAreThoseOfTheBytesInTheFile) {
+  MakeModel();
+  const Checkpoint checkpoint(options_.model);
+  for (const int steps : {0, 4}) {
+    testing::TrainSteps(options_, steps);
+    for (const int bits : {kHalfScaleBits, 4}) {
+      options_.rank.scale_bits = bits;
+      const CompressReport report = Run();
+      const LittleBitFile file(options_.output);
+      EXPECT_EQ(file.format_version(), bits == 4 ? 3u : 1u);
+      EXPECT_LE(report.body_bpw, options_.rank.target_bpw);
+      for (const LayerReport& layer : report.layers) {
+        const LittleBitSection* section = file.Find(layer.name + ".weight");
+        EXPECT_EQ(section->littlebit_shape(), layer.shape);
+        EXPECT_EQ(layer.shape.scale_bits, bits);
+        const std::vector<float> weight = ToFloat(checkpoint.Get(layer.name + ".weight"));
+        std::vector<float> dense(weight.size());
+        ReconstructDense(layer.shape, section->data, dense);
+        double error = 0, norm = 0;
+        for (size_t i = 0; i < weight.size(); ++i) {
+          error += std::pow(static_cast<double>(weight[i]) - dense[i], 2);
+          norm += std::pow(static_cast<double>(weight[i]), 2);
+        }
+        EXPECT_NEAR(layer.relative_error, std::sqrt(error / norm), 1e-5) << layer.name;
+      }
+    }
+  }
 }
 
 TEST_F(PipelineTest, CallsTheObserverFromOneThreadForEveryLayer) {
@@ -166,7 +186,7 @@ TEST_F(PipelineTest, AFixedLatentScaleIsOneNumberAndStaysIt) {
     if (section.kind != StorageKind::kLittleBit) continue;
     for (const LittleBitPathView& path :
          ViewLittleBitPaths(section.littlebit_shape(), section.data)) {
-      for (const uint16_t l : path.l) EXPECT_EQ(l, path.l[0]) << section.name;
+      for (int64_t k = 0; k < path.l.size(); ++k) EXPECT_EQ(path.l[k], path.l[0]) << section.name;
     }
   }
 }

@@ -63,6 +63,15 @@ TEST(LittleBitBpw, CountsThePapersBitsAndNothingElse) {
   EXPECT_DOUBLE_EQ(LittleBitBpw({4096, 4096, 544, 2}), bits / (4096.0 * 4096.0));
 }
 
+TEST(LittleBitBpw, CountsFewerBitsOfScales) {
+  // As above with 4 bits a scale, and 4 bytes for the grid of each of the six vectors, which the
+  // alignment to 8 makes 8.
+  const double bits = 2 * (544.0 * (8192 + 4) + 4.0 * 8192) + 2 * 3 * 64;
+  EXPECT_NEAR(LittleBitBpw({4096, 4096, 544, 2, 4}) * (4096.0 * 4096.0), bits, 512);
+  EXPECT_EQ(RankForBpw(4096, 11008, 1, 0.1, 4), 294);
+  EXPECT_EQ(RankForBpw(288, 288, 1, 0.1, 4), 9);  // 16 bits a scale leave nothing
+}
+
 TEST(PlanRanks, StaysWithinTheTargetAndUsesIt) {
   for (const ModelConfig& config : {Llama2_7B(), Llama3_8B(), LlamaLike(512, 1408, 6, 8, 4)}) {
     for (const double target : {0.3, 0.55, 1.0}) {

@@ -79,6 +79,30 @@ TEST(ReconstructDense, EqualsTheDefinition) {
   }
 }
 
+// Codes have no sign: it goes into U and V, and what they stand for stays within a step of the
+// grids, here some 3 % each with 4 bits.
+TEST(PackLittleBit, MovesSignsOfScalesIntoSigns) {
+  std::mt19937 random(11);
+  for (const int bits : {8, 6, 4}) {
+    const LittleBitShape half{23, 37, 5, 1}, shape{23, 37, 5, 1, bits};
+    PathData data(half, random);
+    for (std::vector<float>* scales : {&data.g, &data.h, &data.l}) {
+      for (float& scale : *scales) scale = std::copysign(1 + 0.3f * std::tanh(scale), scale);
+    }
+    const LittleBitPathValues values = data.values();
+    std::vector<float> expected(23 * 37), found(23 * 37);
+    ReconstructDense(half, PackLittleBit(half, {&values, 1}).payload, expected);
+    const LittleBitLinear packed = PackLittleBit(shape, {&values, 1});
+    ReconstructDense(shape, packed.payload, found);
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      error += std::pow(found[i] - expected[i], 2);
+      norm += std::pow(expected[i], 2);
+    }
+    EXPECT_LT(std::sqrt(error / norm), bits == 4 ? 0.05 : bits == 6 ? 0.012 : 0.003);
+  }
+}
+
 TEST(PackLittleBit, RefusesScalesThatFp16CannotHold) {
   std::mt19937 random(1);
   for (const float bad : {NAN, INFINITY, 70000.0f}) {

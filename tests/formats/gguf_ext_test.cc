@@ -140,7 +140,7 @@ TEST_P(GgufExtLieTest, IsRefused) {
 
 const Lie kLies[] = {
     {"NoVersion", [](Content& c) { c.Erase("littlebit.version"); }, "littlebit.version"},
-    {"LaterVersion", [](Content& c) { c["littlebit.version"] = uint32_t{3}; }, "found 3"},
+    {"LaterVersion", [](Content& c) { c["littlebit.version"] = uint32_t{4}; }, "found 4"},
     {"VersionNotNeeded", [](Content& c) { c["littlebit.version"] = uint32_t{2}; }, "head_bits"},
     {"VersionOfAnotherType", [](Content& c) { c["littlebit.version"] = uint64_t{1}; }, "UINT64"},
     {"OtherAlignment", [](Content& c) { c.alignment = 32; }, "general.alignment"},

@@ -2,6 +2,7 @@
 #include "tests/formats/golden_models.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -71,8 +72,9 @@ class ModelWriter {
     writer_.AddGroupQuant(name, shape, PlainGroups(shape, values));
   }
 
-  void AddLinear(const LinearSpec& linear, int64_t rank, int64_t paths) {
-    const LittleBitShape shape{linear.d_out, linear.d_in, rank, paths};
+  void AddLinear(const LinearSpec& linear, int64_t rank, int64_t paths,
+                 int scale_bits = kHalfScaleBits) {
+    const LittleBitShape shape{linear.d_out, linear.d_in, rank, paths, scale_bits};
     std::vector<std::vector<float>> values;
     std::vector<LittleBitPathValues> views(static_cast<size_t>(paths));
     values.reserve(static_cast<size_t>(5 * paths));  // views point into it
@@ -199,13 +201,33 @@ void WriteSixBits(const std::filesystem::path& path) {
   model.Finish(1.2, {6, 8}, 3, BudgetScope::kFile);
 }
 
+// Version 3: scales of 4, 6 and 8 bits, beside those of 16.
+void WriteScaleCodes(const std::filesystem::path& path) {
+  ModelWriter model(
+      path, R"({"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":30,)"
+            R"("intermediate_size":37,"num_hidden_layers":1,"num_attention_heads":3,"head_dim":8,)"
+            R"("num_key_value_heads":1,"vocab_size":5,"max_position_embeddings":16,)"
+            R"("tie_word_embeddings":true,"torch_dtype":"float16"})");
+  model.AddTable(kEmbeddingName, 8);
+  model.AddDense(InputNormName(0), {30}, DType::kF16);
+  constexpr std::array<int, 7> kBits = {4, 6, 8, kHalfScaleBits, 4, 6, 8};
+  for (const LinearSpec& linear : BlockLinears(model.config())) {
+    if (linear.projection == Projection::kGate)
+      model.AddDense(PostAttentionNormName(0), {30}, DType::kF16);
+    model.AddLinear(linear, 3, 2, kBits[static_cast<size_t>(linear.projection)]);
+  }
+  model.AddDense(kFinalNormName, {30}, DType::kF16);
+  model.Finish(1.5, {8, 8}, 5);
+}
+
 }  // namespace
 
 const std::vector<GoldenModel>& GoldenModels() {
   static const std::vector<GoldenModel> models = {{"one-path", WriteOnePath, 1},
                                                   {"two-paths", WriteTwoPaths, 1},
                                                   {"dense", WriteDense, 1},
-                                                  {"six-bits", WriteSixBits, 2}};
+                                                  {"six-bits", WriteSixBits, 2},
+                                                  {"scale-codes", WriteScaleCodes, 3}};
   return models;
 }
 

@@ -17,6 +17,7 @@ struct GoldenModel {
 // one-path: tied, 8-bit embedding; the example of docs/format/littlebit.md.
 // two-paths: untied, 4-bit tables, biases, two files, tensors the architecture does not know.
 // six-bits: version 2; embedding in 6 bits, head in 8, a budget of the whole file.
+// scale-codes: version 3; scales of 4, 6, 8 and 16 bits.
 // dense: embedding and some linears left dense, in several element types.
 const std::vector<GoldenModel>& GoldenModels();
 

@@ -1,6 +1,7 @@
 // Contents that open but must not be trusted: Verify() names the section and the reason.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <utility>
 
 #include "llmq/error.h"
@@ -99,6 +100,35 @@ TEST(LittleBitVerifyTest, UnusedBitsBehindSixBitCodesAreChecked) {
     file.Seal();
     file.Write(directory / "x");
     EXPECT_THROW(LittleBitFile(directory / "x").Verify(), Error) << offset << " " << bits;
+  }
+}
+
+// Shape [37, 30], two paths of rank 3: V takes 3 rows of 4 bytes, U 3 rows of 5 from 16 on.
+TEST(LittleBitVerifyTest, CodesOfScalesAreChecked) {
+  const TemporaryDirectory directory;
+  const std::string gate = "model.layers.0.mlp.gate_proj.weight";  // 4 bits
+  struct Change {
+    int64_t offset;
+    const char* bytes;
+    const char* message_part;
+  };
+  // g at 32: base, step, 15 bytes of codes, 5 of zeros. h at 56: 37 codes in 19 bytes.
+  for (const Change& change : {Change{34, "\0\0", "scale g1: expected codes of finite fp16"},
+                               Change{32, "\xff\x7b", "scale g1: expected codes of finite fp16"},
+                               Change{58, "\xff\xff", "scale h1: expected codes of finite fp16"},
+                               Change{77, "\x10\xf0", "scale h1: expected zero bits behind"},
+                               Change{51, "\0\1", "zeros between the arrays"}}) {
+    Forgery file("scale-codes");
+    std::memcpy(file.data_of(gate) + change.offset, change.bytes, 2);
+    file.SealSection(gate);
+    file.Seal();
+    file.Write(directory / "x");
+    try {
+      LittleBitFile(directory / "x").Verify();
+      FAIL() << change.message_part;
+    } catch (const Error& error) {
+      EXPECT_NE(error.message().find(change.message_part), std::string::npos) << error.message();
+    }
   }
 }
 

@@ -69,7 +69,7 @@ def read_directory(file):
     magic, version, file_bytes, offset, size, checksum, count, flags, reserved, header_checksum = struct.unpack_from(
         "<4sI4Q2I2Q", file)
     expect("magic", b"LTBT", magic)
-    expect("version", True, version in (1, 2))
+    expect("version", True, version in (1, 2, 3))
     expect("header checksum", xxh64(file[:56]), header_checksum)
     expect("file size", len(file), file_bytes)
     expect("flags and reserved", (0, 0), (flags, reserved))
@@ -133,6 +133,18 @@ def read_signs(data, at, rows, cols):
             for row in range(rows)]
 
 
+def read_scales(data, at, count, bits):
+    """The scales and the bytes that they take."""
+    if bits == 0:
+        return struct.unpack_from(f"<{count}e", data, at), 2 * count
+    base, step = struct.unpack_from("<2H", data, at)
+    size = 4 + -(-count * bits // 8)
+    stream = int.from_bytes(data[at + 4:at + size], "little")
+    codes = [stream >> (bits * i) & ((1 << bits) - 1) for i in range(count)]
+    halves = [base + step * code if code else 0 for code in codes]
+    return struct.unpack(f"<{count}e", struct.pack(f"<{count}H", *halves)), size
+
+
 def littlebit_values(entry):
     (d_out, d_in), rank, data = entry["shape"], entry["rank"], entry["data"]
     values, at = [0.0] * (d_out * d_in), 0
@@ -143,8 +155,9 @@ def littlebit_values(entry):
         at = align(at + rank * ((d_out + 7) // 8), 8)
         scales = []
         for count in (d_in, d_out, rank):
-            scales.append(struct.unpack_from(f"<{count}e", data, at))
-            at = align(at + 2 * count, 8)
+            scale, size = read_scales(data, at, count, entry["bits"])
+            scales.append(scale)
+            at = align(at + size, 8)
         g, h, l = scales
         for i in range(d_out):
             for j in range(d_in):

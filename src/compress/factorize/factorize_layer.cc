@@ -28,7 +28,7 @@ LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shap
     if (!settings.latent_scale) path.l = RoundToHalf(path.l.mean().expand_as(path.l)).contiguous();
     return path;
   });
-  factors.relative_error = RelativeError(matrix, Reconstruct(factors.paths).to(settings.device));
+  factors.relative_error = StoredError(matrix, PackFactors(factors, weight.name));
   return factors;
 }
 
@@ -45,6 +45,10 @@ LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name
   }
 }
 
+double StoredError(const at::Tensor& matrix, const LittleBitLinear& linear) {
+  return RelativeError(matrix, Reconstruct(UnpackFactors(linear)).to(matrix.device()));
+}
+
 std::vector<PathFactors> UnpackFactors(const LittleBitLinear& linear) {
   const auto signs = [](const SignMatrixView& view) {
     at::Tensor tensor = at::empty({view.rows, view.cols}, at::kFloat);
@@ -54,9 +58,10 @@ std::vector<PathFactors> UnpackFactors(const LittleBitLinear& linear) {
     }
     return tensor;
   };
-  const auto scale = [](std::span<const uint16_t> halves) {
-    at::Tensor tensor = at::empty({static_cast<int64_t>(halves.size())}, at::kFloat);
-    std::transform(halves.begin(), halves.end(), tensor.data_ptr<float>(), HalfToFloat);
+  const auto scale = [](const ScaleView& scales) {
+    at::Tensor tensor = at::empty({scales.size()}, at::kFloat);
+    auto* out = tensor.data_ptr<float>();
+    for (int64_t i = 0; i < scales.size(); ++i) out[i] = scales[i];
     return tensor;
   };
   std::vector<PathFactors> paths;

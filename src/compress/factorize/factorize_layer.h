@@ -18,7 +18,7 @@ namespace llmq {
 struct LayerFactors {
   LittleBitShape shape;
   std::vector<PathFactors> paths;
-  double relative_error = 0;  // of the fp16-rounded factors
+  double relative_error = 0;  // of the factors as stored
 };
 
 struct FactorizeSettings {
@@ -35,9 +35,12 @@ struct FactorizeSettings {
 LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shape,
                             const FactorizeSettings& settings);
 
-// Signs to bits and scales to fp16. Throws Error{kFactorizationFailed} naming `name` if a scale
+// Signs to bits and scales to shape.scale_bits. Throws Error{kFactorizationFailed} naming `name` if a scale
 // overflows.
 LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name);
+
+// ||W - W'|| / ||W|| (Frobenius), with W' what `linear` stands for. matrix [d_out, d_in] f32.
+double StoredError(const at::Tensor& matrix, const LittleBitLinear& linear);
 
 // The way back: +1 and -1 as latents. They stand for the same matrix, bit for bit.
 std::vector<PathFactors> UnpackFactors(const LittleBitLinear& linear);

@@ -273,13 +273,13 @@ class BlockCompressor {
     for (size_t i = First(); i < Range().end; ++i) {
       LayerState& layer = run_.layers[i];
       const TensorView& weight = run_.checkpoint.Get(linears_[i].name + ".weight");
-      layer.factors.relative_error =
-          RelativeError(ToTorch(weight).to(run_.device.device), Dense(layer));
-      run_.checkpoint.Release(weight);
       if (!run_.trains()) {
         layer.packed = PackFactors(layer.factors, weight.name);
         layer.factors.paths.clear();
       }
+      layer.factors.relative_error =
+          RelativeError(ToTorch(weight).to(run_.device.device), Dense(layer));
+      run_.checkpoint.Release(weight);
       run_.report.layers[i].relative_error = layer.factors.relative_error;
       run_.report.layers[i].milliseconds = seconds * 1e3 / static_cast<double>(Range().size());
       run_.observer.LayerDone(run_.report.layers[i]);

@@ -42,7 +42,7 @@ void Calibrate(RunContext& run) {
 
 // The rank of one path if all matrices had the same bits per weight.
 int64_t MiddleRank(const RankPlan& plan, const LinearSpec& linear) {
-  return std::max(kMinRank, RankForBpw(linear.d_out, linear.d_in, 1, plan.body_bpw));
+  return std::max(kMinRank, RankForBpw(linear.d_out, linear.d_in, 1, plan.body_bpw, plan.scale_bits));
 }
 
 // A target of the whole file has become the ranks that it leaves to the body.
@@ -136,7 +136,7 @@ bool LoadPlan(RunContext& run) {
           {ReadFloats(reader, InputName(i), shape.d_in),
            gradients ? ReadFloats(reader, GradientName(i), shape.d_out) : at::Tensor(), tokens[i]});
     }
-    run.plan = MakeRankPlan(run.checkpoint.config(), run.plan.paths, ranks);
+    run.plan = MakeRankPlan(run.checkpoint.config(), run.plan.paths, run.plan.scale_bits, ranks);
     run.statistics = std::move(statistics);
     return true;
   } catch (const Error& error) {
