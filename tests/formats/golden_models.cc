@@ -48,6 +48,19 @@ std::vector<std::byte> PlainGroups(const GroupQuantShape& shape, const std::vect
   return bytes;
 }
 
+// Values that codes say exactly, the largest, the smallest and zero among them: there is one best
+// grid, however the program looks for it. Signs stay.
+void MoveToGrid(int bits, std::vector<float>& scales) {
+  constexpr int kBase = 0x3000, kStep = 37;
+  const int codes = (1 << bits) - 1;
+  for (size_t i = 0; i < scales.size(); ++i) {
+    const int any = 1 + static_cast<int>(std::fabs(scales[i]) * 1000) % codes;
+    const int code = i == 0 ? codes : i == 1 ? 1 : i == 2 ? 0 : any;
+    const float value = HalfToFloat(static_cast<uint16_t>(code == 0 ? 0 : kBase + kStep * code));
+    scales[i] = std::copysign(value, scales[i]);
+  }
+}
+
 class ModelWriter {
  public:
   ModelWriter(const std::filesystem::path& path, std::string config)
@@ -82,12 +95,17 @@ class ModelWriter {
       values.push_back(RandomValues(++seed_, static_cast<size_t>(count), 0.5));
       return values.back();
     };
+    const auto make_scales = [&](int64_t count) -> std::span<const float> {
+      make(count);
+      if (scale_bits != kHalfScaleBits) MoveToGrid(scale_bits, values.back());
+      return values.back();
+    };
     for (LittleBitPathValues& view : views) {
       view.v = make(rank * shape.d_in);
       view.u = make(rank * shape.d_out);
-      view.g = make(shape.d_in);
-      view.h = make(shape.d_out);
-      view.l = make(rank);
+      view.g = make_scales(shape.d_in);
+      view.h = make_scales(shape.d_out);
+      view.l = make_scales(rank);
     }
     const LittleBitLinear packed = PackLittleBit(shape, views);
     writer_.AddLittleBit(linear.name + ".weight", shape, packed.payload,
