@@ -51,7 +51,7 @@ std::vector<std::byte> PlainGroups(const GroupQuantShape& shape, const std::vect
 // Values that codes say exactly, the largest, the smallest and zero among them: there is one best
 // grid, however the program looks for it. Signs stay.
 void MoveToGrid(int bits, std::vector<float>& scales) {
-  constexpr int kBase = 0x3000, kStep = 37;
+  constexpr int kBase = 0x3000, kStep = 5;
   const int codes = (1 << bits) - 1;
   for (size_t i = 0; i < scales.size(); ++i) {
     const int any = 1 + static_cast<int>(std::fabs(scales[i]) * 1000) % codes;
