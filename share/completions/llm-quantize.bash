@@ -24,6 +24,7 @@ _llm_quantize() {
     --allocation) COMPREPLY=($(compgen -W "uniform auto" -- "$current")); return ;;
     --residual) COMPREPLY=($(compgen -W "auto spare on off" -- "$current")); return ;;
     --embedding-bits | --head-bits) COMPREPLY=($(compgen -W "16 8 6 4 auto" -- "$current")); return ;;
+    --scale-bits) COMPREPLY=($(compgen -W "16 8 6 4" -- "$current")); return ;;
     --budget-scope) COMPREPLY=($(compgen -W "body file" -- "$current")); return ;;
     --surrogate) COMPREPLY=($(compgen -W "smooth-sign straight-through" -- "$current")); return ;;
     --absorption|--latent-scale) COMPREPLY=($(compgen -W "on off" -- "$current")); return ;;
@@ -50,7 +51,7 @@ _llm_quantize() {
     tokenize) options+=" --revision -f --file --decode --no-special --pieces --json-lines" ;;
     littlebitcompress) options+=" --revision --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
-        --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --kv-rank-factor --budget-scope --embedding-bits --head-bits
+        --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --scale-bits --kv-rank-factor --budget-scope --embedding-bits --head-bits
         --train-tokens --train-lr --train-batch --surrogate --latent-scale --block-tokens --absorption --kd-tokens --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
         --pre-tokenizer --max-shard-size" ;;
     littlebitinfo) options+=" --layers --verify --export-metadata" ;;

@@ -54,6 +54,7 @@ $tool -n $compress -l init -xa 'dual-svid itq admm anneal random' -d 'Factorizat
 $tool -n $compress -l importance -xa 'off forward full' -d 'Weigh channels'
 $tool -n $compress -l allocation -xa 'uniform auto' -d 'Bits of the matrices'
 $tool -n $compress -l residual -xa 'auto spare on off' -d 'Residual path'
+$tool -n $compress -l scale-bits -xa '16 8 6 4' -d 'Bits of a scale'
 $tool -n $compress -l kv-rank-factor -x -d 'Factor on ranks of K and V'
 $tool -n $compress -l budget-scope -xa 'body file' -d 'What the target BPW counts'
 $tool -n "$compress; or $convert" -l embedding-bits -xa '16 8 6 4 auto' -d 'Bits of embedding and head'

@@ -23,6 +23,8 @@ TEST(RecipeOptions, TheRecipesAreTheirSteps) {
   EXPECT_EQ(paper.recipe, "littlebit");
   EXPECT_EQ(paper.init, InitMethod::kDualSvid);
   EXPECT_EQ(paper.rank.residual, Residual::kAuto);
+  EXPECT_EQ(paper.rank.scale_bits, kHalfScaleBits);
+  EXPECT_EQ(best.rank.scale_bits, 4);
   EXPECT_FALSE(paper.calibrates());
 }
 
@@ -30,10 +32,14 @@ TEST(RecipeOptions, SingleStepsWinAndAreNamed) {
   const CompressOptions options = Applied({.recipe = Recipe::kLittleBit,
                                            .init = InitMethod::kAdmm,
                                            .residual = Residual::kOff,
+                                           .scale_bits = 8,
                                            .kv_rank_factor = 1.5,
                                            .surrogate = Surrogate::kSmoothSign});
   EXPECT_EQ(options.init, InitMethod::kAdmm);
-  EXPECT_EQ(options.recipe, "littlebit, init admm, residual off, kv rank factor 1.5");
+  EXPECT_EQ(options.rank.scale_bits, 8);
+  EXPECT_EQ(options.recipe,
+            "littlebit, init admm, residual off, scale bits 8, kv rank factor 1.5");
+  EXPECT_THROW(CheckRecipeValues({.scale_bits = 5}), Error);
 }
 
 TEST(RecipeOptions, EffortGivesTokensThatTheOptionOverrides) {

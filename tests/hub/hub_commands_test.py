@@ -37,8 +37,8 @@ class Commands(HubTest):
 
     def test_what_ends_a_run_ends_it_before_the_weights(self):
         (self.work / "empty.jsonl").write_text("\n")
-        cases = {2: ["--calibration-data", "empty.jsonl"], 3: ["--held-out-data", "none.txt"], 23: ["--target-bpw", "0.1"],
-                 1: ["--output-dir", self.log / "no"]}
+        cases = {2: ["--calibration-data", "empty.jsonl"], 3: ["--held-out-data", "none.txt"],
+                 23: ["--recipe", "littlebit", "--target-bpw", "0.1"], 1: ["--output-dir", self.log / "no"]}
         for code, options in cases.items():
             self.json_of("littlebit", "compress", "test/stories-19m", *options, code=code)
         self.assertEqual(self.requests_of_weights(), [])
