@@ -2,9 +2,9 @@
 // owns it.
 //
 // The paper's count (arXiv 2506.13771, section 3 and appendix): r(d_out + d_in + 16) + 16(d_out +
-// d_in) bits per path, with scales of other bits in place of 16. Bytes here are those of the file, padding included (LittleBitPayloadBytes),
-// so what a plan promises is what the file holds. "Body BPW" is payload bits over the weights of
-// the compressed matrices.
+// d_in) bits per path, with scales of other bits in place of 16. Bytes here are those of the file,
+// padding included (LittleBitPayloadBytes), so what a plan promises is what the file holds. "Body
+// BPW" is payload bits over the weights of the compressed matrices.
 #ifndef LLMQ_BIT_BUDGET_H_
 #define LLMQ_BIT_BUDGET_H_
 

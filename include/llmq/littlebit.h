@@ -5,9 +5,9 @@
 //   or {1, 2} y = sum_p (((x * g_p) V_p) * l_p) U_p^T * h_p
 //
 // with U_p in {+1,-1}^[d_out, r], V_p in {+1,-1}^[d_in, r], h_p [d_out], l_p [r], g_p [d_in] in
-// fp16 or fewer bits (scale_vector.h). The payload of a layer, one contiguous piece of bytes, is the same in memory and in the
-// file (section "Payload of a LittleBit layer" of docs/format/littlebit.md), so a mapped file is
-// used in place.
+// fp16 or fewer bits (scale_vector.h). The payload of a layer, one contiguous piece of bytes, is
+// the same in memory and in the file (section "Payload of a LittleBit layer" of
+// docs/format/littlebit.md), so a mapped file is used in place.
 #ifndef LLMQ_LITTLEBIT_H_
 #define LLMQ_LITTLEBIT_H_
 
@@ -44,8 +44,8 @@ struct LittleBitPathView {
 struct LittleBitShape {
   int64_t d_out = 0;
   int64_t d_in = 0;
-  int64_t rank = 0;   // of each path
-  int64_t paths = 1;  // 1 or 2
+  int64_t rank = 0;                 // of each path
+  int64_t paths = 1;                // 1 or 2
   int scale_bits = kHalfScaleBits;  // or 8, 6, 4
 
   bool operator==(const LittleBitShape&) const = default;

@@ -76,9 +76,8 @@ class Allocator {
   std::vector<int64_t> RanksAt(double base_bpw) const {
     std::vector<int64_t> ranks;
     for (const LinearSpec& linear : linears_) {
-      const auto rank =
-          static_cast<double>(RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw,
-                                         options_.scale_bits));
+      const auto rank = static_cast<double>(
+          RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw, options_.scale_bits));
       const double factor = IsKeyOrValue(linear) ? kv_rank_factor_ : 1.0;
       ranks.push_back(std::min(static_cast<int64_t>(rank * factor), LargestRank(linear, options_)));
     }
@@ -156,7 +155,8 @@ double LittleBitBpw(const LittleBitShape& shape) {
 int64_t RankForBpw(int64_t d_out, int64_t d_in, int64_t paths, double bpw, int scale_bits) {
   const double budget_bits = bpw * static_cast<double>(d_out) * static_cast<double>(d_in);
   // The paper's count without padding bounds the rank from above; bytes with padding decide.
-  const double bits_per_rank = static_cast<double>(paths) * static_cast<double>(d_out + d_in + scale_bits);
+  const double bits_per_rank =
+      static_cast<double>(paths) * static_cast<double>(d_out + d_in + scale_bits);
   int64_t low = 0, high = static_cast<int64_t>(budget_bits / bits_per_rank) + 1;
   while (high - low > 1) {  // rank `low` fits, rank `high` does not
     const int64_t middle = low + (high - low) / 2;
@@ -186,8 +186,7 @@ RankPlan MakeRankPlan(const ModelConfig& config, int64_t paths, int scale_bits,
   const std::vector<LinearSpec> linears = BlockLinears(config);
   RankPlan plan{.paths = paths, .scale_bits = scale_bits};
   for (size_t i = 0; i < linears.size(); ++i) {
-    const LittleBitShape shape{linears[i].d_out, linears[i].d_in, ranks[i], paths,
-                               scale_bits};
+    const LittleBitShape shape{linears[i].d_out, linears[i].d_in, ranks[i], paths, scale_bits};
     plan.layers.push_back({linears[i], shape, LittleBitPayloadBytes(shape), LittleBitBpw(shape)});
     plan.body_bytes += plan.layers.back().bytes;
   }

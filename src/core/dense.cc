@@ -34,9 +34,9 @@ void ReconstructDense(const LittleBitShape& shape, std::span<const std::byte> pa
   Eigen::Map<RowMatrix> dense(out.data(), shape.d_out, shape.d_in);
   dense.setZero();
   for (const LittleBitPathView& path : ViewLittleBitPaths(shape, payload)) {
-    const RowMatrix left = ExpandSigns(path.u, nullptr, path.h);       // [r, d_out]
+    const RowMatrix left = ExpandSigns(path.u, nullptr, path.h);   // [r, d_out]
     const RowMatrix right = ExpandSigns(path.v, &path.l, path.g);  // [r, d_in]
-    dense.noalias() += left.transpose() * right;                  // [d_out, r] . [r, d_in]
+    dense.noalias() += left.transpose() * right;                   // [d_out, r] . [r, d_in]
   }
 }
 

@@ -17,8 +17,8 @@
 namespace llmq {
 namespace {
 
-constexpr int64_t kGridBytes = 4;            // base and step, a u16 each
-constexpr uint32_t kInfinity = 0x7c00;       // fp16's bits
+constexpr int64_t kGridBytes = 4;       // base and step, a u16 each
+constexpr uint32_t kInfinity = 0x7c00;  // fp16's bits
 // Ranges that are tried: each less than the one before by this share.
 constexpr int kRanges = 20;
 constexpr int32_t kRangeShare = 8;
@@ -75,7 +75,8 @@ uint32_t NearestCode(const Grid& grid, int32_t half, int bits) {
 double SquaredError(const Grid& grid, std::span<const uint16_t> magnitudes, int bits) {
   double sum = 0;
   for (const uint16_t half : magnitudes) {
-    const double error = HalfToFloat(Value(grid, NearestCode(grid, half, bits))) - HalfToFloat(half);
+    const double error =
+        HalfToFloat(Value(grid, NearestCode(grid, half, bits))) - HalfToFloat(half);
     sum += error * error;
   }
   return sum;

@@ -75,8 +75,8 @@ class MatrixTable {
   }
 
   LittleBitShape Shape(double bpw) const {
-    const int64_t rank = RankForBpw(weight_.size(0), weight_.size(1), options_.paths, bpw,
-                                    options_.scale_bits);
+    const int64_t rank =
+        RankForBpw(weight_.size(0), weight_.size(1), options_.paths, bpw, options_.scale_bits);
     const int64_t side = std::min(weight_.size(0), weight_.size(1));
     return {weight_.size(0), weight_.size(1), std::min(rank, side), options_.paths,
             options_.scale_bits};

@@ -1043,9 +1043,10 @@ class Compress(ContractTest):
         for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("head_bits", 6), ("target_bpw", 4)):
             self.assertEqual(result[key], value)
         info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", path, "--verify"]).stdout)
-        for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("format_version", 2), ("target_bpw", 4)):
+        for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("format_version", 3), ("target_bpw", 4)):
             self.assertEqual(info[key], value)
         self.assertAlmostEqual(info["file_bpw"], result["file_bpw"], places=9)
+        self.assertEqual(result["scale_bits"], 4)  # the layers' scales are why the version is 3
         self.assertIn("Target BPW: 4.0 of the whole file\n", self.assert_succeeds(["littlebit", "info", path]).stdout)
 
     def test_progress_and_report(self):

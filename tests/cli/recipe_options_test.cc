@@ -37,8 +37,7 @@ TEST(RecipeOptions, SingleStepsWinAndAreNamed) {
                                            .surrogate = Surrogate::kSmoothSign});
   EXPECT_EQ(options.init, InitMethod::kAdmm);
   EXPECT_EQ(options.rank.scale_bits, 8);
-  EXPECT_EQ(options.recipe,
-            "littlebit, init admm, residual off, scale bits 8, kv rank factor 1.5");
+  EXPECT_EQ(options.recipe, "littlebit, init admm, residual off, scale bits 8, kv rank factor 1.5");
   EXPECT_THROW(CheckRecipeValues({.scale_bits = 5}), Error);
 }
 

@@ -269,7 +269,8 @@ TEST_F(BlockStageTest, DistillationMovesScalesAndNoSign) {
     for (size_t p = 0; p < old_paths.size(); ++p) {
       EXPECT_TRUE(std::ranges::equal(old_paths[p].v.bytes, new_paths[p].v.bytes)) << layer.name;
       EXPECT_TRUE(std::ranges::equal(old_paths[p].u.bytes, new_paths[p].u.bytes)) << layer.name;
-      EXPECT_FALSE(std::ranges::equal(old_paths[p].g.bytes(), new_paths[p].g.bytes())) << layer.name;
+      EXPECT_FALSE(std::ranges::equal(old_paths[p].g.bytes(), new_paths[p].g.bytes()))
+          << layer.name;
     }
   }
 }

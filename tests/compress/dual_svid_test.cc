@@ -129,14 +129,14 @@ TEST(FactorizeLayer, RefusesWeightsThatAreNotFinite) {
   }
 }
 
-TEST(PackFactors, NamesTheLayerWhoseScaleOverflows) {
+TEST(FactorizeLayer, NamesTheLayerWhoseScaleOverflows) {
   const at::Tensor matrix = RandomMatrix(16, 16, 9) * 1e17;
   try {
-    (void)PackFactors(Factorize(matrix, 8, 1), "layer");
+    (void)Factorize(matrix, 8, 1);
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kFactorizationFailed);
-    EXPECT_EQ(error.message().find("layer: "), 0u);
+    EXPECT_TRUE(error.message().starts_with("layer.weight: scale ")) << error.message();
   }
 }
 

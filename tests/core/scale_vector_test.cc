@@ -1,4 +1,5 @@
-// Scales in few bits: the bytes of a known vector, errors within a step of the grid, what is refused.
+// Scales in few bits: the bytes of a known vector, errors within a step of the grid, what is
+// refused.
 #include "llmq/scale_vector.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +57,8 @@ TEST(ScaleVector, ErrsByLessThanHalfAStep) {
       for (float& scale : scales) scale = draw(random);
       const std::vector<float> found = RoundTrip(scales, bits);
       const auto [least, most] = std::minmax_element(scales.begin(), scales.end());
-      // fp16's bits are at most 1/1024 of the value apart, and logarithms of 2 at least 0.9 of them.
+      // fp16's bits are at most 1/1024 of the value apart, and logarithms of 2 at least 0.9 of
+      // them.
       const double range = std::log2(*most / *least) * 1024 * 1.1 + 2;
       const double step = std::ceil(range / ((1 << bits) - 2));
       double error = 0, norm = 0;

@@ -35,8 +35,8 @@ struct FactorizeSettings {
 LayerFactors FactorizeLayer(const TensorView& weight, const LittleBitShape& shape,
                             const FactorizeSettings& settings);
 
-// Signs to bits and scales to shape.scale_bits. Throws Error{kFactorizationFailed} naming `name` if a scale
-// overflows.
+// Signs to bits and scales to shape.scale_bits. Throws Error{kFactorizationFailed} naming `name` if
+// a scale overflows.
 LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name);
 
 // ||W - W'|| / ||W|| (Frobenius), with W' what `linear` stands for. matrix [d_out, d_in] f32.

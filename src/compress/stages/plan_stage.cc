@@ -42,7 +42,8 @@ void Calibrate(RunContext& run) {
 
 // The rank of one path if all matrices had the same bits per weight.
 int64_t MiddleRank(const RankPlan& plan, const LinearSpec& linear) {
-  return std::max(kMinRank, RankForBpw(linear.d_out, linear.d_in, 1, plan.body_bpw, plan.scale_bits));
+  return std::max(kMinRank,
+                  RankForBpw(linear.d_out, linear.d_in, 1, plan.body_bpw, plan.scale_bits));
 }
 
 // A target of the whole file has become the ranks that it leaves to the body.
