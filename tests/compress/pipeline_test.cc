@@ -9,6 +9,7 @@
 #include "llmq/output_plan.h"
 #include "tests/compress/recording_observer.h"
 #include "tests/compress/tiny_run.h"
+#include "tests/support/relative_error.h"
 #include "tests/support/temporary_directory.h"
 
 namespace llmq {
@@ -96,12 +97,8 @@ TEST_F(PipelineTest, ErrorsAreThoseOfTheBytesInTheFile) {
         const std::vector<float> weight = ToFloat(checkpoint.Get(layer.name + ".weight"));
         std::vector<float> dense(weight.size());
         ReconstructDense(layer.shape, section->data, dense);
-        double error = 0, norm = 0;
-        for (size_t i = 0; i < weight.size(); ++i) {
-          error += std::pow(static_cast<double>(weight[i]) - dense[i], 2);
-          norm += std::pow(static_cast<double>(weight[i]), 2);
-        }
-        EXPECT_NEAR(layer.relative_error, std::sqrt(error / norm), 1e-5) << layer.name;
+        EXPECT_NEAR(layer.relative_error, testing::RelativeError(dense, weight), 1e-5)
+            << layer.name;
       }
     }
   }

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/half.h"
 #include "llmq/error.h"
+#include "tests/support/relative_error.h"
 
 namespace llmq {
 namespace {
@@ -94,12 +95,9 @@ TEST(PackLittleBit, MovesSignsOfScalesIntoSigns) {
     ReconstructDense(half, PackLittleBit(half, {&values, 1}).payload, expected);
     const LittleBitLinear packed = PackLittleBit(shape, {&values, 1});
     ReconstructDense(shape, packed.payload, found);
-    double error = 0, norm = 0;
-    for (size_t i = 0; i < found.size(); ++i) {
-      error += std::pow(found[i] - expected[i], 2);
-      norm += std::pow(expected[i], 2);
-    }
-    EXPECT_LT(std::sqrt(error / norm), bits == 4 ? 0.05 : bits == 6 ? 0.012 : 0.003);
+    EXPECT_LT(testing::RelativeError(found, expected), bits == 4   ? 0.05
+                                                       : bits == 6 ? 0.012
+                                                                   : 0.003);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/half.h"
 #include "llmq/error.h"
+#include "tests/support/relative_error.h"
 
 namespace llmq {
 namespace {
@@ -61,12 +62,8 @@ TEST(ScaleVector, ErrsByLessThanHalfAStep) {
       // them.
       const double range = std::log2(*most / *least) * 1024 * 1.1 + 2;
       const double step = std::ceil(range / ((1 << bits) - 2));
-      double error = 0, norm = 0;
-      for (size_t i = 0; i < size; ++i) {
-        error += std::pow(found[i] - scales[i], 2);
-        norm += std::pow(scales[i], 2);
-      }
-      EXPECT_LE(std::sqrt(error / norm), (step + 1) / 2 / 1024) << bits << " bits, " << size;
+      EXPECT_LE(testing::RelativeError(found, scales), (step + 1) / 2 / 1024)
+          << bits << " bits, " << size;
     }
   }
 }

@@ -11,6 +11,7 @@
 #include "cuda/sign_layout.h"
 #include "kernels/kernels.h"
 #include "tests/cuda/emulated_gpu.h"
+#include "tests/support/relative_error.h"
 
 namespace llmq {
 namespace {
@@ -21,6 +22,7 @@ using cuda::DeviceMemory;
 using cuda::InputForm;
 using testing::EmulatedGpuOptions;
 using testing::MakeEmulatedGpu;
+using testing::RelativeError;
 
 float Uniform(uint64_t& state, float low, float high) {
   return low + (high - low) * static_cast<float>(NextRandom(state) >> 40) * 0x1p-24f;
@@ -76,16 +78,6 @@ std::vector<float> ScalarResult(const std::vector<OwnedPath>& paths, const float
     kernels.floats->add_scaled(path.view.h, sums.data(), path.view.u.rows, y.data());
   }
   return y;
-}
-
-double RelativeError(std::span<const float> found, std::span<const float> expected) {
-  double error = 0;
-  double size = 0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    error += std::pow(found[i] - expected[i], 2);
-    size += std::pow(expected[i], 2);
-  }
-  return std::sqrt(error / size);
 }
 
 struct Shape {

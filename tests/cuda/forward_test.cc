@@ -13,6 +13,7 @@
 #include "runtime/runtime_model.h"
 #include "tests/cuda/emulated_gpu.h"
 #include "tests/runtime/test_models.h"
+#include "tests/support/relative_error.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -31,16 +32,6 @@ std::vector<float> LogitsOf(ForwardPass& forward, const std::vector<int32_t>& to
     forward.Logits(static_cast<int64_t>(part.size()), logits.data() + begin * vocab);
   }
   return logits;
-}
-
-double RelativeError(const std::vector<float>& found, const std::vector<float>& expected) {
-  double error = 0;
-  double size = 0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    error += std::pow(found[i] - expected[i], 2);
-    size += std::pow(expected[i], 2);
-  }
-  return std::sqrt(error / size);
 }
 
 std::vector<int32_t> SomeTokens(size_t count) {
@@ -70,7 +61,7 @@ void ExpectAsOnCpu(const std::filesystem::path& path, const Case& one) {
   const auto capacity = static_cast<int64_t>(one.tokens);
   const auto cpu = LogitsOf(*model.MakeForwardPass(capacity), tokens, vocab, one.piece);
   const auto gpu = LogitsOf(*device.MakeForwardPass(capacity), tokens, vocab, one.piece);
-  const double error = RelativeError(gpu, cpu);
+  const double error = testing::RelativeError(gpu, cpu);
   EXPECT_LT(error, one.limit) << path << ", pieces of " << one.piece;  // not if it is NaN
 }
 
