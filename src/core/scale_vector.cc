@@ -56,11 +56,13 @@ uint16_t Value(const Grid& grid, uint32_t code) {
   return code == 0 ? 0 : static_cast<uint16_t>(grid.base + grid.step * static_cast<int32_t>(code));
 }
 
-// Codes from `range` fp16 bits below the largest value, which has a code of its own.
+// Codes from `range` fp16 bits below the largest value, or from as far as 0, which has the last
+// one.
 Grid MakeGrid(int32_t largest, int32_t range, int bits) {
   const auto codes = static_cast<int32_t>(LargestCode(bits));
-  const int32_t step = std::max(1, (range + codes - 2) / (codes - 1));
-  return {largest >= step * codes ? largest - step * codes : largest % step, step};
+  const int32_t wanted = (range + codes - 2) / (codes - 1);
+  const int32_t step = std::max(1, std::min(wanted, largest / codes));
+  return {std::max(0, largest - step * codes), step};
 }
 
 // Of the nearest value; 0 for what is nearer to zero than to the smallest value.

@@ -80,6 +80,7 @@ TEST(ScaleVector, KeepsZerosAndTheLargestValue) {
     EXPECT_NEAR(far[3], 800.0f, 20.0f);
     EXPECT_EQ(RoundTrip({65504.0f}, bits)[0], 65504.0f);
     EXPECT_EQ(RoundTrip({6e-8f}, bits)[0], HalfToFloat(1));
+    EXPECT_EQ(RoundTrip({65504.0f, 6e-8f}, bits), (std::vector<float>{65504.0f, 0}));
   }
 }
 
