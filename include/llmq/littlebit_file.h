@@ -62,6 +62,7 @@ enum class StorageKind : uint32_t {
 constexpr int SectionBits(const LittleBitShape& shape) {
   return shape.scale_bits == kHalfScaleBits ? 0 : shape.scale_bits;
 }
+constexpr int ScaleBitsOfSection(int bits) { return bits == 0 ? kHalfScaleBits : bits; }
 
 // One section as the directory lists it. `data` borrows from the mapping and excludes the padding.
 struct LittleBitSection {
@@ -79,7 +80,7 @@ struct LittleBitSection {
   std::span<const std::byte> data;
 
   LittleBitShape littlebit_shape() const {
-    return {shape[0], shape[1], rank, paths, bits == 0 ? kHalfScaleBits : bits};
+    return {shape[0], shape[1], rank, paths, ScaleBitsOfSection(bits)};
   }
   GroupQuantShape group_quant_shape() const { return {shape[0], shape[1], bits}; }
 };
@@ -170,7 +171,7 @@ struct SectionPlan {
   int bits = 0;                // kGroupQuant; kLittleBit: of its scales, 0 for fp16
 
   LittleBitShape littlebit_shape() const {
-    return {shape[0], shape[1], rank, paths, bits == 0 ? kHalfScaleBits : bits};
+    return {shape[0], shape[1], rank, paths, ScaleBitsOfSection(bits)};
   }
   GroupQuantShape group_quant_shape() const { return {shape[0], shape[1], bits}; }
 };

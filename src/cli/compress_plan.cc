@@ -110,12 +110,13 @@ std::string PlanText(const CompressArguments& arguments, const CompressPlan& pla
                     "Output: {} (not written: dry run)\n"
                     "Target BPW: {}\n"
                     "Embeddings: {}\n"
+                    "Scales: {} bits\n"
                     "Body BPW: {:.3f} (whole file: {:.3f})\n"
                     "Compression Ratio: {:.1f}x\n"
                     "Original Size: {}\n"
                     "Compressed Size: {} ({} bytes)\n",
                     OutputPath(arguments).string(), TargetText(arguments),
-                    TableBitsText(plan.table_bits), plan.ranks.body_bpw,
+                    TableBitsText(plan.table_bits), plan.ranks.scale_bits, plan.ranks.body_bpw,
                     FileBpw(plan.file.file_bytes, plan.file.original_parameters), plan.ratio(),
                     FormatBytes(plan.file.original_fp16_bytes), FormatBytes(plan.file.file_bytes),
                     FormatThousands(static_cast<int64_t>(plan.file.file_bytes)));

@@ -64,10 +64,10 @@ TEST(LittleBitBpw, CountsThePapersBitsAndNothingElse) {
 }
 
 TEST(LittleBitBpw, CountsFewerBitsOfScales) {
-  // As above with 4 bits a scale, and 4 bytes for the grid of each of the six vectors, which the
-  // alignment to 8 makes 8.
-  const double bits = 2 * (544.0 * (8192 + 4) + 4.0 * 8192) + 2 * 3 * 64;
-  EXPECT_NEAR(LittleBitBpw({4096, 4096, 544, 2, 4}) * (4096.0 * 4096.0), bits, 512);
+  // Of each path U and V, then g and h with a grid of 4 bytes before their codes, then l the same;
+  // every array to a multiple of 8 bytes, all to one of 64.
+  constexpr int64_t kPath = 2 * 544 * 512 + 2 * 2056 + 280;
+  EXPECT_EQ(LittleBitPayloadBytes({4096, 4096, 544, 2, 4}), (2 * kPath + 63) / 64 * 64);
   EXPECT_EQ(RankForBpw(4096, 11008, 1, 0.1, 4), 294);
   EXPECT_EQ(RankForBpw(288, 288, 1, 0.1, 4), 9);  // 16 bits a scale leave nothing
 }

@@ -174,6 +174,13 @@ INSTANTIATE_TEST_SUITE_P(
             "shape that can be stored"},
         Lie{"BitsFour", [](Forgery& f) { f.entry(kEmbedding).bits = 4; },
             "bytes of data: expected 20, found 30"},
+        Lie{"ScaleBitsOfHalves", [](Forgery& f) { f.entry(kQ).bits = 16; },
+            "shape that can be stored"},
+        Lie{"ScaleBitsFive", [](Forgery& f) { f.entry(kQ).bits = 5; }, "shape that can be stored"},
+        Lie{"ScaleBitsHuge", [](Forgery& f) { f.entry(kQ).bits = 0x80000004u; },
+            "shape that can be stored"},
+        Lie{"ScaleBitsOther", [](Forgery& f) { f.entry(kQ).bits = 4; },  // as many bytes, padded
+            "format version: expected 3 for what the file holds, found 1"},
         Lie{"PathsZero", [](Forgery& f) { f.entry(kQ).paths = 0; }, "shape that can be stored"},
         Lie{"PathsThree", [](Forgery& f) { f.entry(kQ).paths = 3; }, "shape that can be stored"},
         Lie{"PathsUnused", [](Forgery& f) { f.entry(kNorm).paths = 1; }, "unused paths"},
@@ -333,10 +340,10 @@ TEST(LittleBitLiesTest, NoByteChangesUnnoticed) {
   EXPECT_NO_THROW(LittleBitFile(path).Verify());
 }
 
-// What opening a changed six-bits file says, or "" if it opens.
-std::string OpeningSixBits(const std::function<void(Forgery&)>& lie) {
+// What opening a changed golden file says, or "" if it opens.
+std::string Opening(const char* golden, const std::function<void(Forgery&)>& lie) {
   const TemporaryDirectory directory;
-  Forgery file("six-bits");
+  Forgery file(golden);
   lie(file);
   file.SealSection("metadata");
   file.Seal();
@@ -351,17 +358,17 @@ std::string OpeningSixBits(const std::function<void(Forgery&)>& lie) {
 
 TEST(LittleBitVersionTest, ContentAndVersionMustAgree) {
   const auto message_has = [](const std::function<void(Forgery&)>& lie, const char* part) {
-    const std::string message = OpeningSixBits(lie);
+    const std::string message = Opening("six-bits", lie);
     EXPECT_NE(message.find(part), std::string::npos) << message;
   };
-  EXPECT_EQ(OpeningSixBits([](Forgery&) {}), "");
+  EXPECT_EQ(Opening("six-bits", [](Forgery&) {}), "");
   message_has([](Forgery& f) { f.header().version = 1; },
               "\"embedding_bits\": expected 16, 8 or 4, found 6");
   const auto plain = [](Forgery& f) {  // metadata that version 1 could hold
     ReplaceData(f, "metadata", "embedding_bits\":6", "embedding_bits\":8");
     ReplaceData(f, "metadata", "scope\":\"file", "scope\":\"body");
   };
-  EXPECT_EQ(OpeningSixBits(plain), "");  // the table still needs version 2
+  EXPECT_EQ(Opening("six-bits", plain), "");  // the table still needs version 2
   message_has([&](Forgery& f) { plain(f), f.header().version = 1; },
               "format version: expected 2 for what the file holds, found 1");
   message_has(
@@ -375,6 +382,16 @@ TEST(LittleBitVersionTest, ContentAndVersionMustAgree) {
               "\"head_bits\": expected 16, 8, 6 or 4, found 7");
   message_has([](Forgery& f) { ReplaceData(f, "metadata", "scope\":\"file", "scope\":\"tile"); },
               "\"budget_scope\": expected \"body\" or \"file\"");
+}
+
+TEST(LittleBitVersionTest, CodesOfScalesNeedVersionThree) {
+  const auto opening_as = [](uint32_t version) {
+    return Opening("scale-codes", [=](Forgery& f) { f.header().version = version; });
+  };
+  EXPECT_EQ(opening_as(3), "");
+  EXPECT_NE(opening_as(2).find("format version: expected 3 for what the file holds, found 2"),
+            std::string::npos)
+      << opening_as(2);
 }
 
 }  // namespace
