@@ -11,6 +11,7 @@ constexpr int64_t kBatchTokens = 16;
 constexpr int64_t kPieceSigns = 1 << 17;
 constexpr int64_t kMinPieceRows = 64;  // kernels read a table once for this many
 constexpr int64_t kMaxPieceRows = 1024;
+constexpr int64_t kManyPieces = 4;  // for a thread: one more or less hardly counts
 // Fewer signs than this are added before another thread is awake.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -18,6 +19,18 @@ int64_t RankSum(const std::vector<CompressedPath>& paths) {
   int64_t sum = 0;
   for (const CompressedPath& path : paths) sum += path.v.rows;
   return sum;
+}
+
+int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Of few pieces every thread gets as many as the others, if not of as many rows as kernels like.
+int64_t PieceRows(int64_t rows, int64_t row_signs, int threads) {
+  const int64_t liked = std::clamp(kPieceSigns / row_signs / kMinPieceRows * kMinPieceRows,
+                                   kMinPieceRows, kMaxPieceRows);
+  const int64_t pieces = CeilDivide(rows, liked);
+  if (pieces >= kManyPieces * threads) return liked;
+  const int64_t even = CeilDivide(pieces, threads) * threads;
+  return CeilDivide(CeilDivide(rows, even), kTileRows) * kTileRows;
 }
 
 }  // namespace
@@ -88,12 +101,11 @@ void CompressedLinear::RunBatch(std::span<const CompressedCall> calls, int64_t f
 void CompressedLinear::AddUnit(Stage& stage, Unit unit, const SignProduct& product,
                                int64_t tokens) {
   const int64_t row_signs = unit.num_inputs * unit.inputs[0].signs.cols;
-  const int64_t rows = kPieceSigns / (row_signs * tokens) / kMinPieceRows * kMinPieceRows;
-  unit.piece_rows = std::clamp(rows, kMinPieceRows, kMaxPieceRows);
+  unit.piece_rows = PieceRows(unit.rows, row_signs * tokens, pool_.size());
   unit.input_bytes = product.prepared_bytes(unit.inputs[0].signs.cols);
   unit.first_piece = stage.pieces;
   unit.prepared = stage.prepared_bytes;
-  stage.pieces += (unit.rows + unit.piece_rows - 1) / unit.piece_rows;
+  stage.pieces += CeilDivide(unit.rows, unit.piece_rows);
   stage.prepared_bytes += tokens * unit.num_inputs * unit.input_bytes;
   stage.signs += unit.rows * row_signs;
   stage.units.push_back(unit);

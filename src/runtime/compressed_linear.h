@@ -81,7 +81,7 @@ class CompressedLinear {
   };
 
   void RunBatch(std::span<const CompressedCall> calls, int64_t first_token, int64_t tokens);
-  static void AddUnit(Stage& stage, Unit unit, const SignProduct& product, int64_t tokens);
+  void AddUnit(Stage& stage, Unit unit, const SignProduct& product, int64_t tokens);
   void RunStage(const Stage& stage, int64_t tokens);
   void Prepare(const Unit& unit, int64_t token, std::byte* prepared) const;
   // Rows [begin, end) of one token; sums [end - begin] f32 is scratch, out [end - begin] f32.

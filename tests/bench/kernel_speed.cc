@@ -1,8 +1,8 @@
 // Speed of compressed layers beside a dense fp16 matrix of the same shape and beside plain reading,
 // all in one run and in turns, so that a busy machine slows all alike.
 //
-//   kernel_speed [--threads N] [--megabytes M] [--rounds R] [--exact] [--cache] [--shape OUTxIN]...
-//                [--kernel OUTxIN]... [--table ROWSxCOLS]...
+//   kernel_speed [--threads N] [--megabytes M] [--rounds R] [--exact] [--cache] [--paths P]
+//                [--shape OUTxIN]... [--bpw B]... [--kernel OUTxIN]... [--table ROWSxCOLS]...
 //
 // Then single matrices of signs ("sums"), and embeddings or heads in groups of 8, 6 and 4 bits
 // ("q8" and so on, without signs). Weights are used in rotation through more memory than the caches
@@ -39,6 +39,7 @@ struct Options {
   int rounds = 15;
   bool exact = false;
   bool cache = false;
+  int paths = 1;
   std::vector<std::string> shapes = {"4096x4096", "4096x11008", "11008x4096", "4096x14336",
                                      "8192x28672"};
   std::vector<double> rates = {0.1, 0.3, 0.55, 1.0};
@@ -114,8 +115,8 @@ class Bench {
 
  private:
   void RunShape(int64_t d_out, int64_t d_in, double bpw) {
-    const int64_t rank = RankForBpw(d_out, d_in, 2, bpw) / 8 * 8;
-    const LittleBitShape shape{d_out, d_in, rank, 2};
+    const int64_t rank = RankForBpw(d_out, d_in, options_.paths, bpw) / 8 * 8;
+    const LittleBitShape shape{d_out, d_in, rank, options_.paths};
     const auto layer_bytes = static_cast<int64_t>(CompressedBytes(shape));
     LargeMemory memory(static_cast<uint64_t>(layer_bytes * Copies(layer_bytes)));
     FillRandom(memory.bytes());
@@ -134,7 +135,7 @@ class Bench {
           const CompressedCall layer{&layers[call % layers.size()], x, y};
           linear_.Run({&layer, 1}, 1);
         });
-    const double signs = 2.0 * static_cast<double>(rank) * static_cast<double>(d_in + d_out);
+    const auto signs = static_cast<double>(options_.paths * rank * (d_in + d_out));
     Print(d_out, d_in, fmt::format("{}", bpw), rank, layer_bytes, signs, measured);
   }
 
@@ -300,6 +301,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", options.rounds, "Measurements of each")->check(CLI::Range(1, 1000));
   app.add_flag("--exact", options.exact, "Float32 activations");
   app.add_flag("--cache", options.cache, "One layer again and again");
+  app.add_option("--paths", options.paths, "Paths of a layer")->check(CLI::Range(1, 2));
   app.add_option("--shape", options.shapes, "OUTxIN, once or more");
   app.add_option("--bpw", options.rates, "Bits per weight, once or more");
   app.add_option("--kernel", options.kernels, "OUTxIN of a matrix of signs, once or more");
