@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "core/code_stream.h"
 
 namespace llmq {
 namespace {
@@ -130,24 +131,16 @@ float ChooseScale(const Group<bits>& group) {
   }
 }
 
-// Code j of a row is bits `bits * j` and up of its bytes, the lowest first.
+// Of 8 bits codes are signed bytes.
 template <int bits>
-void PutCode(std::byte* codes, int64_t j, int code) {
-  const auto stored = static_cast<unsigned>(code + kOffset<bits>) & ((1u << bits) - 1);
-  const int64_t byte = j * bits / 8;
-  const int shift = static_cast<int>(j * bits % 8);
-  codes[byte] |= static_cast<std::byte>(stored << shift & 255);
-  if (shift + bits > 8) codes[byte + 1] |= static_cast<std::byte>(stored >> (8 - shift));
+uint32_t ToStored(int code) {
+  return static_cast<uint32_t>(code + kOffset<bits>) & LargestCode(bits);
 }
 
 template <int bits>
-int GetCode(const std::byte* codes, int64_t j) {
-  if constexpr (bits == 8) return static_cast<int8_t>(codes[j]);
-  const int64_t byte = j * bits / 8;
-  const int shift = static_cast<int>(j * bits % 8);
-  auto stored = static_cast<unsigned>(codes[byte]) >> shift;
-  if (shift + bits > 8) stored |= static_cast<unsigned>(codes[byte + 1]) << (8 - shift);
-  return static_cast<int>(stored & ((1u << bits) - 1)) - kOffset<bits>;
+int FromStored(uint32_t stored) {
+  if constexpr (bits == 8) return static_cast<int8_t>(stored);
+  return static_cast<int>(stored) - kOffset<bits>;
 }
 
 template <int bits>
@@ -164,7 +157,7 @@ void QuantizeRow(std::span<const float> row, std::byte* codes, std::byte* scales
     const float inverse = Inverse(scale);
     for (int64_t i = 0; i < size; ++i) {
       const float code = Code<bits>(group[static_cast<size_t>(i)], inverse);
-      PutCode<bits>(codes, begin + i, static_cast<int>(code));
+      PutCode(codes, bits, begin + i, ToStored<bits>(static_cast<int>(code)));
     }
   }
 }
@@ -178,7 +171,8 @@ void DequantizeRow(const std::byte* codes, const std::byte* scales, std::span<fl
     const float scale = HalfToFloat(half);
     const int64_t end = std::min(begin + GroupSize(bits), cols);
     for (int64_t j = begin; j < end; ++j) {
-      out[static_cast<size_t>(j)] = scale * static_cast<float>(GetCode<bits>(codes, j));
+      const int code = FromStored<bits>(GetCode(codes, bits, j));
+      out[static_cast<size_t>(j)] = scale * static_cast<float>(code);
     }
   }
 }

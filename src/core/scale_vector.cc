@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/half.h"
+#include "core/code_stream.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -23,27 +24,10 @@ constexpr uint32_t kInfinity = 0x7c00;  // fp16's bits
 constexpr int kRanges = 20;
 constexpr int32_t kRangeShare = 8;
 
-uint32_t LargestCode(int bits) { return (1u << bits) - 1; }
-
 uint16_t ReadHalf(const std::byte* at) {
   uint16_t half;
   std::memcpy(&half, at, sizeof(half));
   return half;
-}
-
-// Code i of a stream of bits, lowest first.
-uint32_t ReadCode(std::span<const std::byte> codes, int bits, int64_t i) {
-  const int64_t first = i * bits;
-  auto window = static_cast<uint32_t>(codes[first / 8]);
-  if ((first % 8) + bits > 8) window |= static_cast<uint32_t>(codes[first / 8 + 1]) << 8;
-  return window >> (first % 8) & LargestCode(bits);
-}
-
-void WriteCode(uint32_t code, int bits, int64_t i, std::byte* codes) {
-  const int64_t first = i * bits;
-  const uint32_t window = code << (first % 8);
-  codes[first / 8] |= static_cast<std::byte>(window);
-  if (window > 0xff) codes[first / 8 + 1] |= static_cast<std::byte>(window >> 8);
 }
 
 // The fp16 bits that codes count from and by.
@@ -152,7 +136,7 @@ ScaleView::ScaleView(int64_t size, int bits, const std::byte* bytes)
 
 uint16_t ScaleView::half(int64_t i) const {
   if (bits_ == kHalfScaleBits) return ReadHalf(bytes_.data() + 2 * i);
-  const uint32_t code = ReadCode(bytes_.subspan(kGridBytes), bits_, i);
+  const uint32_t code = GetCode(bytes_.data() + kGridBytes, bits_, i);
   return code == 0 ? 0 : static_cast<uint16_t>(base_ + step_ * code);
 }
 
@@ -188,7 +172,7 @@ void StoreScales(std::span<const float> scales, int bits, const char* name, std:
                                         static_cast<uint16_t>(grid.step)};
   std::memcpy(out, head.data(), sizeof(head));
   for (size_t i = 0; i < halves.size(); ++i) {
-    WriteCode(NearestCode(grid, halves[i], bits), bits, static_cast<int64_t>(i), out + kGridBytes);
+    PutCode(out + kGridBytes, bits, static_cast<int64_t>(i), NearestCode(grid, halves[i], bits));
   }
 }
 
