@@ -169,6 +169,7 @@ class CompressObserver {
   virtual void BeginStage(const std::string& stage, int64_t total, int64_t done,
                           const std::string& unit) = 0;
   virtual void Advance(int64_t done, const std::string& detail) = 0;  // detail may be empty
+  virtual void Underway(double share) = 0;   // of the next unit, where units take minutes; below 1
   virtual void SetTotal(int64_t total) = 0;  // the stage's work has become more or less
   virtual void EndStage() = 0;
   virtual void LayerDone(const LayerReport& layer) = 0;  // after factorization

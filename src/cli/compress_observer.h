@@ -44,6 +44,7 @@ class CommandObserver : public CompressObserver {
   void BeginStage(const std::string& stage, int64_t total, int64_t done,
                   const std::string& unit) override;
   void Advance(int64_t done, const std::string& detail) override;
+  void Underway(double share) override { progress_.Underway(share); }
   void SetTotal(int64_t total) override { progress_.SetTotal(total); }
   void EndStage() override;
   void LayerDone(const LayerReport& layer) override;

@@ -67,8 +67,10 @@ Progress::~Progress() { Clear(); }
 
 std::string Progress::Line(std::string_view times) const {
   const double share =
-      total_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0)
-                 : 1;
+      total_ > 0
+          ? std::clamp((static_cast<double>(done_) + underway_) / static_cast<double>(total_), 0.0,
+                       1.0)
+          : 1;
   const int percent = static_cast<int>(share * 100);
   const std::string bar =
       Bar(static_cast<int>(share * kBarCells), style_ == ProgressStyle::kAnimatedColor);
@@ -79,9 +81,9 @@ std::string Progress::Line(std::string_view times) const {
 
 std::string Progress::Times() const {
   const double elapsed = clock_() - begin_;
-  const int64_t fresh = done_ - begun_with_;
+  const double fresh = static_cast<double>(done_ - begun_with_) + underway_;
   if (fresh <= 0 || done_ >= total_) return FormatDuration(elapsed) + " elapsed";
-  const double left = elapsed / static_cast<double>(fresh) * static_cast<double>(total_ - done_);
+  const double left = elapsed / fresh * (static_cast<double>(total_ - done_) - underway_);
   return fmt::format("{} elapsed, {} left", FormatDuration(elapsed), FormatDuration(left));
 }
 
@@ -113,6 +115,7 @@ void Progress::Begin(const std::string& stage, int64_t total, int64_t done, cons
   detail_.clear();
   total_ = total;
   done_ = begun_with_ = done;
+  underway_ = 0;
   begin_ = clock_();
   Print(Line(done > 0 ? "resumed" : Times()), above_);
 }
@@ -120,7 +123,14 @@ void Progress::Begin(const std::string& stage, int64_t total, int64_t done, cons
 void Progress::Advance(int64_t done, std::string_view detail) {
   if (!active_) return;
   done_ = done;
+  underway_ = 0;
   detail_ = detail;
+  DrawIfDue();
+}
+
+void Progress::Underway(double share) {
+  if (!active_) return;
+  underway_ = share;
   DrawIfDue();
 }
 

@@ -35,6 +35,8 @@ class Progress {
   void Begin(const std::string& stage, int64_t total, int64_t done, const std::string& unit,
              int64_t units = 0);
   void Advance(int64_t done, std::string_view detail = "");
+  // The next step is done to this share, below 1.
+  void Underway(double share);
   // A line about another activity (ASCII), shown above the bar until it is empty. Draws like
   // Advance().
   void SetAbove(std::string line);
@@ -65,6 +67,7 @@ class Progress {
   int64_t units_ = 0;
   int64_t total_ = 0;
   int64_t done_ = 0;
+  double underway_ = 0;     // of the step after done_
   int64_t begun_with_ = 0;  // from a checkpoint: not counted in the speed
   double begin_ = 0;        // seconds
   double last_print_ = 0;   // seconds

@@ -52,6 +52,19 @@ TEST(Progress, LinesAtStartAndEndAndEveryTenSeconds) {
             "Factorizing ━━━━━━━━━━━━━━━━━━━━ 100% 32/32 layers [00:32 elapsed]\n");
 }
 
+TEST(Progress, AStepUnderwayCounts) {
+  Recorder recorder(ProgressStyle::kLines);
+  recorder.progress.Begin("Blocks", 4, 1, "blocks");
+  recorder.now += 60;
+  recorder.progress.Underway(0.5);
+  recorder.now += 60;
+  recorder.progress.Advance(2);
+  EXPECT_EQ(recorder.Text(),
+            "Blocks ━━━━━───────────────  25% 1/4 blocks [resumed]\n"
+            "Blocks ━━━━━━━─────────────  37% 1/4 blocks [01:00 elapsed, 05:00 left]\n"
+            "Blocks ━━━━━━━━━━──────────  50% 2/4 blocks [02:00 elapsed, 04:00 left]\n");
+}
+
 TEST(Progress, ResumedStageSaysSoAndLeavesOldWorkOutOfItsSpeed) {
   Recorder recorder(ProgressStyle::kLines);
   recorder.progress.Begin("Factorizing", 32, 18, "layers");

@@ -177,6 +177,8 @@ TEST_F(BlockStageTest, TakesThePlaceOfTheFactorization) {
   EXPECT_EQ(observer_.layers.front(), "model.layers.0.self_attn.q_proj");
   EXPECT_EQ(observer_.layers.back(), "model.layers.1.mlp.down_proj");
   EXPECT_TRUE(observer_.always_on_one_thread);
+  ASSERT_FALSE(observer_.shares.empty());
+  EXPECT_TRUE(std::ranges::all_of(observer_.shares, [](double s) { return s >= 0 && s < 1; }));
   LittleBitFile(directory_ / "out").Verify();
 }
 

@@ -19,6 +19,11 @@ void RecordingObserver::Advance(int64_t done, const std::string&) {
   done_ = done;
 }
 
+void RecordingObserver::Underway(double share) {
+  CheckThread();
+  shares.push_back(share);
+}
+
 void RecordingObserver::LayerDone(const LayerReport& layer) {
   CheckThread();
   layers.push_back(layer.name);

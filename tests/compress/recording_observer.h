@@ -15,6 +15,7 @@ class RecordingObserver : public CompressObserver {
   void BeginStage(const std::string& stage, int64_t total, int64_t done,
                   const std::string& unit) override;
   void Advance(int64_t done, const std::string& detail) override;
+  void Underway(double share) override;
   void SetTotal(int64_t) override {}
   void EndStage() override {}
   void LayerDone(const LayerReport& layer) override;
@@ -29,6 +30,7 @@ class RecordingObserver : public CompressObserver {
   std::vector<int64_t> done_at_begin;  // of each stage
   std::vector<std::string> layers;     // names, in order of LayerDone
   std::vector<std::string> warnings;
+  std::vector<double> shares;  // of Underway()
   bool always_on_one_thread = true;
 
  private:

@@ -172,6 +172,9 @@ class BlockCompressor {
     const Stopwatch watch;
     const BlockTrainer trainer(*model_, inputs_, targets_, run_.device.device, run_.workers);
     std::vector<bool> fixed(Range().size(), false);
+    steps_done_ = 0;
+    steps_ = trainer.Steps(SignTraining());
+    if (run_.train.absorption) steps_ += std::ssize(kGroups) * trainer.Steps(AbsorptionTraining());
     for (const auto& ends : kGroups) {
       const Group group = GroupOf(ends);
       if (run_.train.absorption) Absorb(trainer, weights, fixed);
@@ -189,6 +192,13 @@ class BlockCompressor {
   std::function<bool()> KeepGoing() const {
     return [this] { return !run_.observer.StopRequested(); };
   }
+  // Before each step of a block's training.
+  std::function<bool()> CountStep() {
+    return [this] {
+      run_.observer.Underway(static_cast<double>(steps_done_++) / static_cast<double>(steps_));
+      return !run_.observer.StopRequested();
+    };
+  }
   [[noreturn]] void ThrowStopped() const {
     run_.ThrowStopped(fmt::format("{} of {} blocks", block_, run_.checkpoint.config().num_layers));
   }
@@ -202,12 +212,15 @@ class BlockCompressor {
             .seed = run_.options.seed + static_cast<uint64_t>(block_)};
   }
 
+  BlockTraining AbsorptionTraining() const {
+    return Training(kAbsorptionPasses, kAbsorptionRate, 1);
+  }
+  BlockTraining SignTraining() const { return Training(kSignPasses, kSignRate, kScaleRate); }
+
   void Absorb(const BlockTrainer& trainer, const BlockWeights& weights,
               const std::vector<bool>& fixed) {
     DenseBlock block(weights, fixed);
-    if (!trainer.Train(block, Training(kAbsorptionPasses, kAbsorptionRate, 1), KeepGoing())) {
-      ThrowStopped();
-    }
+    if (!trainer.Train(block, AbsorptionTraining(), CountStep())) ThrowStopped();
   }
 
   // What goes into the matrices now differs from what went into the original's.
@@ -256,9 +269,7 @@ class BlockCompressor {
     Student student(config_, std::move(factors), OneBlockFrame(weights), run_.device.device);
     if (!run_.train.latent_scale) student.HoldLatentScales();
     SignBlock block(student);
-    const auto loss =
-        trainer.Train(block, Training(kSignPasses, kSignRate, kScaleRate), KeepGoing());
-    if (!loss) ThrowStopped();
+    if (!trainer.Train(block, SignTraining(), CountStep())) ThrowStopped();
     loss_ = trainer.Loss(block);
     for (size_t p = 0; p < Range().size(); ++p) {
       run_.layers[First() + p].factors = student.Factors(p);
@@ -360,7 +371,9 @@ class BlockCompressor {
   Activations inputs_;                   // of block_: what the compressed blocks before it hand on
   Activations targets_;                  // what the original's block makes of what it gets
   int64_t block_ = 0;
-  double loss_ = 0;  // of the last block compressed
+  int64_t steps_ = 0;       // of the block's training
+  int64_t steps_done_ = 0;  // of these
+  double loss_ = 0;         // of the last block compressed
 };
 
 }  // namespace

@@ -97,21 +97,29 @@ double BlockTrainer::Step(BlockLearner& block, const at::Tensor& batch,
        .move = [&](size_t leaf, const at::Tensor& sum) { block.Move(leaf, sum, update); }});
 }
 
+int64_t BlockTrainer::StepsPerPass(const BlockTraining& training) const {
+  const auto count = static_cast<int64_t>(inputs_.size());
+  const int64_t per_step = std::min(training.batch_sequences, count);
+  return (count + per_step - 1) / per_step;
+}
+
+int64_t BlockTrainer::Steps(const BlockTraining& training) const {
+  return training.passes * StepsPerPass(training);
+}
+
 std::optional<double> BlockTrainer::Train(BlockLearner& block, const BlockTraining& training,
                                           const std::function<bool()>& keep_going) const {
   std::vector<int32_t> indices(inputs_.size());  // to the loader, sequences of one token
   std::iota(indices.begin(), indices.end(), 0);
-  const auto count = static_cast<int64_t>(inputs_.size());
-  const int64_t per_step = std::min(training.batch_sequences, count);
-  const int64_t per_pass = (count + per_step - 1) / per_step;
+  const auto per_step = std::min(training.batch_sequences, static_cast<int64_t>(inputs_.size()));
+  const int64_t per_pass = StepsPerPass(training), steps = Steps(training);
   DataLoader order(std::move(indices), 1, per_step, training.seed);
   double loss = 0;
-  for (int64_t step = 0; step < training.passes * per_pass; ++step) {
+  for (int64_t step = 0; step < steps; ++step) {
     if (!keep_going()) return std::nullopt;
     if (step % per_pass == 0) loss = 0;
-    const UpdateStep update{
-        training.learning_rate * ScheduledShare(kWarmupShare, step, training.passes * per_pass),
-        step + 1, training.surrogate, training.scale_rate};
+    const UpdateStep update{training.learning_rate * ScheduledShare(kWarmupShare, step, steps),
+                            step + 1, training.surrogate, training.scale_rate};
     loss += Step(block, order.Batch(step), update) / static_cast<double>(per_pass);
   }
   return loss;

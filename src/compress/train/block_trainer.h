@@ -82,6 +82,7 @@ class BlockTrainer {
                at::Device device, WorkerPool& workers)
       : model_(model), inputs_(inputs), targets_(targets), device_(device), workers_(workers) {}
 
+  int64_t Steps(const BlockTraining& training) const;
   // The mean over the last pass of the sequences' losses, each before the step it was part of:
   // mean((y - t)^2) / mean(t^2). nullopt if `keep_going`, asked before every step, said no. Throws
   // Error{kFactorizationFailed} if a loss is not finite.
@@ -91,6 +92,7 @@ class BlockTrainer {
   double Loss(const BlockLearner& block) const;
 
  private:
+  int64_t StepsPerPass(const BlockTraining& training) const;
   at::Tensor LossOf(const BlockLearner& block, const std::vector<at::Tensor>& leaves,
                     int64_t sequence) const;
   double Step(BlockLearner& block, const at::Tensor& batch, const UpdateStep& update) const;
