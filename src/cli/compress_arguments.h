@@ -1,6 +1,6 @@
 // What `littlebit compress` was asked to do, and the checks that come before any work.
 //
-// Before: compress_command.cc filled the struct from the command line. After: a CompressJob with
+// Before: compress_options.cc fills the struct from the command line. After: CompressOptions with
 // nothing left to refuse but what the weights themselves hold.
 #ifndef LLMQ_CLI_COMPRESS_ARGUMENTS_H_
 #define LLMQ_CLI_COMPRESS_ARGUMENTS_H_

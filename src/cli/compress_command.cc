@@ -11,9 +11,9 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/compress_arguments.h"
+#include "cli/compress_options.h"
 #include "cli/compress_plan.h"
 #include "cli/compress_run.h"
 #include "cli/gguf_options.h"
@@ -198,6 +198,21 @@ void LogOutcome(const CompressArguments& arguments, const CompressOutcome& outco
   LogEnd(arguments, outcome);
 }
 
+CompressOutcome CompressAsAsked(const CompressArguments& arguments,
+                                const CompressEnvironment& environment,
+                                const CompressOptions& options, const TextDataset& held_out,
+                                CommandObserver& observer, Progress& progress) {
+  CompressOutcome outcome =
+      arguments.quality_threshold
+          ? CompressToThreshold(arguments, environment, options, held_out, observer, progress)
+          : CompressOnce(arguments, options, held_out, observer, progress);
+  if (!arguments.export_metadata.empty()) {
+    WriteFileAtomically(arguments.export_metadata,
+                        ExportFactorizationMetadata(LittleBitFile(options.output), true));
+  }
+  return outcome;
+}
+
 void RunCompress(CompressArguments arguments, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
   const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
@@ -225,118 +240,13 @@ void RunCompress(CompressArguments arguments, Output& output) {
   StartDownload(source, checkpoint, options, observer);
   WarnAboutLimits(arguments, options, plan.ranks, observer);
   CompressOutcome outcome =
-      arguments.quality_threshold
-          ? CompressToThreshold(arguments, environment, options, text.held_out, observer, progress)
-          : CompressOnce(arguments, options, text.held_out, observer, progress);
-  if (!arguments.export_metadata.empty()) {
-    WriteFileAtomically(arguments.export_metadata,
-                        ExportFactorizationMetadata(LittleBitFile(options.output), true));
-  }
+      CompressAsAsked(arguments, environment, options, text.held_out, observer, progress);
   LogOutcome(arguments, outcome, observer);
   outcome.warnings = observer.warnings();
   outcome.download = DownloadOf(source);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   output.Result(CompressJson(arguments, checkpoint.config(), outcome),
                 CompressText(arguments, outcome));
-}
-
-void AddContractOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("MODEL", a.model, "Model directory, or org/name[@revision] of the Hub")
-      ->required();
-  AddRevisionOption(app, a.revision);
-  app.add_option("--target-bpw", a.target_bpw, "Target bits per weight (0.1-2.0)")
-      ->type_name("FLOAT")
-      ->capture_default_str();
-  app.add_option("--rank", a.rank, "Manual latent rank (auto-selected if not set)")
-      ->type_name("INT");
-  app.add_option("--quality-threshold", a.quality_threshold,
-                 "Most perplexity increase in %; raises the BPW until it is met")
-      ->type_name("FLOAT");
-  app.add_option("--format", a.format, "Container: littlebit, gguf-ext, gguf-lossy")
-      ->type_name("TEXT")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"littlebit", "gguf-ext", "gguf-lossy"}).description(""));
-  AddGgufOptions(app, a.gguf);
-  app.add_option("-o,--output-dir", a.output_dir, "Output directory")
-      ->type_name("PATH")
-      ->capture_default_str();
-  app.add_option("-n,--output-name", a.output_name,
-                 "Output filename (from the model's name if not set)")
-      ->type_name("TEXT");
-  app.add_option(
-         "--calibration-data", a.text.calibration_data,
-         "Text to train and measure with: .txt, .jsonl, .json, .parquet (built-in text if not set)")
-      ->type_name("PATH");
-  app.add_option("--calibration-samples", a.text.samples, "Most windows to measure on (64-1024)")
-      ->type_name("INT")
-      ->capture_default_str();
-  app.add_flag("--no-checkpoints", a.no_checkpoints, "Disable layer-level checkpoints");
-  app.add_option("--checkpoint-dir", a.checkpoint_dir,
-                 "Checkpoint directory (LLM_QUANTIZE_CHECKPOINT_DIR or ./.checkpoint)")
-      ->type_name("PATH");
-  app.add_option("--resume", a.resume, "Resume from the checkpoints in this directory")
-      ->type_name("PATH");
-  app.add_flag("--skip-validation", a.skip_validation, "Skip measuring quality after compression");
-}
-
-void AddMethodOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("--held-out-data", a.text.held_out_data,
-                 "Text to measure with (part of the calibration data if not set)")
-      ->type_name("PATH");
-  AddRecipeOptions(app, a.recipe);
-  app.add_option("--budget-scope", a.budget_scope,
-                 "What the target BPW counts: body (the matrices), file (every byte)")
-      ->type_name("TEXT")
-      ->default_str("body")
-      ->transform(
-          OneOf(Choices<BudgetScope>{{"body", BudgetScope::kBody}, {"file", BudgetScope::kFile}}));
-  const auto bits = CLI::IsMember({"16", "8", "6", "4", "auto"}).description("");
-  app.add_option("--embedding-bits", a.embedding_bits,
-                 "Bits of embedding and head: 16, 8, 6, 4 or auto")
-      ->type_name("BITS")
-      ->capture_default_str()
-      ->check(bits);
-  app.add_option("--head-bits", a.head_bits,
-                 "Bits of an untied head (those of the embedding if not set)")
-      ->type_name("BITS")
-      ->check(bits);
-}
-
-void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("--train-batch", a.train.batch_sequences, "Sequences per training step")
-      ->type_name("INT")
-      ->capture_default_str();
-  app.add_option("--train-precision", a.train.precision,
-                 "Matrix products in training: auto, float32, bf16 (auto: bf16 on CUDA)")
-      ->type_name("TEXT")
-      ->default_str("auto")
-      ->transform(OneOf(Choices<TrainPrecision>{{"auto", TrainPrecision::kAuto},
-                                                {"float32", TrainPrecision::kFloat32},
-                                                {"bf16", TrainPrecision::kBf16}}));
-  app.add_option("--gradient-checkpointing", a.train.gradient_checkpointing,
-                 "Less memory, a third more work in training: auto, on, off (auto: if needed)")
-      ->type_name("TEXT")
-      ->default_str("auto")
-      ->transform(OneOf(Choices<GradientCheckpointing>{{"auto", GradientCheckpointing::kAuto},
-                                                       {"on", GradientCheckpointing::kOn},
-                                                       {"off", GradientCheckpointing::kOff}}));
-}
-
-void AddRunOptions(CLI::App& app, CompressArguments& a) {
-  app.add_option("--device", a.device, "auto, cpu, cuda or cuda:N")
-      ->type_name("TEXT")
-      ->capture_default_str();
-  app.add_option("--seed", a.seed, "Seed of everything random")
-      ->type_name("INT")
-      ->check(CLI::NonNegativeNumber.description(""))
-      ->capture_default_str();
-  app.add_option("--threads", a.threads, "Threads (0: one per core)")
-      ->type_name("INT")
-      ->capture_default_str();
-  app.add_flag("--dry-run", a.dry_run, "Show ranks and sizes, compress nothing");
-  app.add_option("--export-metadata", a.export_metadata,
-                 "Also write ranks, scales and statistics to this JSON file")
-      ->type_name("PATH");
 }
 
 constexpr const char* kFooter = R"(Examples:
@@ -352,10 +262,7 @@ constexpr const char* kFooter = R"(Examples:
 
 CommandRun SetupCompress(CLI::App& app) {
   auto arguments = std::make_shared<CompressArguments>();
-  AddContractOptions(app, *arguments);
-  AddMethodOptions(app, *arguments);
-  AddTrainingOptions(app, *arguments);
-  AddRunOptions(app, *arguments);
+  AddCompressOptions(app, *arguments);
   app.footer(kFooter);
   return [arguments](Output& output) { RunCompress(*arguments, output); };
 }
