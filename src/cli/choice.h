@@ -32,6 +32,13 @@ CLI::Validator OneOf(const Choices<T>& choices) {
       "");
 }
 
+// An option whose value is one of the words.
+template <typename Target, typename T>
+CLI::Option* AddChoice(CLI::App& app, const char* name, Target& target, const Choices<T>& choices,
+                       const std::string& description) {
+  return app.add_option(name, target, description)->type_name("TEXT")->transform(OneOf(choices));
+}
+
 }  // namespace llmq
 
 #endif  // LLMQ_CLI_CHOICE_H_

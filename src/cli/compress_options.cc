@@ -8,6 +8,15 @@
 namespace llmq {
 namespace {
 
+const Choices<BudgetScope> kScopes = {{"body", BudgetScope::kBody}, {"file", BudgetScope::kFile}};
+const Choices<TrainPrecision> kPrecisions = {{"auto", TrainPrecision::kAuto},
+                                             {"float32", TrainPrecision::kFloat32},
+                                             {"bf16", TrainPrecision::kBf16}};
+const Choices<GradientCheckpointing> kGradientCheckpointing = {
+    {"auto", GradientCheckpointing::kAuto},
+    {"on", GradientCheckpointing::kOn},
+    {"off", GradientCheckpointing::kOff}};
+
 void AddContractOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("MODEL", a.model, "Model directory, or org/name[@revision] of the Hub")
       ->required();
@@ -52,12 +61,9 @@ void AddMethodOptions(CLI::App& app, CompressArguments& a) {
                  "Text to measure with (part of the calibration data if not set)")
       ->type_name("PATH");
   AddRecipeOptions(app, a.recipe);
-  app.add_option("--budget-scope", a.budget_scope,
-                 "What the target BPW counts: body (the matrices), file (every byte)")
-      ->type_name("TEXT")
-      ->default_str("body")
-      ->transform(
-          OneOf(Choices<BudgetScope>{{"body", BudgetScope::kBody}, {"file", BudgetScope::kFile}}));
+  AddChoice(app, "--budget-scope", a.budget_scope, kScopes,
+            "What the target BPW counts: body (the matrices), file (every byte)")
+      ->default_str("body");
   const auto bits = CLI::IsMember({"16", "8", "6", "4", "auto"}).description("");
   app.add_option("--embedding-bits", a.embedding_bits,
                  "Bits of embedding and head: 16, 8, 6, 4 or auto")
@@ -74,20 +80,12 @@ void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("--train-batch", a.train.batch_sequences, "Sequences per training step")
       ->type_name("INT")
       ->capture_default_str();
-  app.add_option("--train-precision", a.train.precision,
-                 "Matrix products in training: auto, float32, bf16 (auto: bf16 on CUDA)")
-      ->type_name("TEXT")
-      ->default_str("auto")
-      ->transform(OneOf(Choices<TrainPrecision>{{"auto", TrainPrecision::kAuto},
-                                                {"float32", TrainPrecision::kFloat32},
-                                                {"bf16", TrainPrecision::kBf16}}));
-  app.add_option("--gradient-checkpointing", a.train.gradient_checkpointing,
-                 "Less memory, a third more work in training: auto, on, off (auto: if needed)")
-      ->type_name("TEXT")
-      ->default_str("auto")
-      ->transform(OneOf(Choices<GradientCheckpointing>{{"auto", GradientCheckpointing::kAuto},
-                                                       {"on", GradientCheckpointing::kOn},
-                                                       {"off", GradientCheckpointing::kOff}}));
+  AddChoice(app, "--train-precision", a.train.precision, kPrecisions,
+            "Matrix products in training: auto, float32, bf16 (auto: bf16 on CUDA)")
+      ->default_str("auto");
+  AddChoice(app, "--gradient-checkpointing", a.train.gradient_checkpointing, kGradientCheckpointing,
+            "Less memory, a third more work in training: auto, on, off (auto: if needed)")
+      ->default_str("auto");
 }
 
 void AddRunOptions(CLI::App& app, CompressArguments& a) {

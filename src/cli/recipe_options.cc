@@ -34,12 +34,6 @@ const Choices<bool> kSwitch = {{"on", true}, {"off", false}};
 const Choices<Effort> kEfforts = {
     {"quick", Effort::kQuick}, {"standard", Effort::kStandard}, {"max", Effort::kMax}};
 
-template <typename Target, typename T>
-CLI::Option* AddChoice(CLI::App& app, const char* name, Target& target, const Choices<T>& choices,
-                       const char* description) {
-  return app.add_option(name, target, description)->type_name("TEXT")->transform(OneOf(choices));
-}
-
 template <typename T>
 std::string NameOf(const Choices<T>& choices, T value) {
   for (const auto& [name, choice] : choices) {

@@ -37,7 +37,7 @@ void AddRuntimeOptions(CLI::App& app, const std::string& threads_name,
 void AddDeviceOption(CLI::App& app, const std::string& description, RunDevice& device) {
   const Choices<RunDevice> devices = {
       {"auto", RunDevice::kAuto}, {"cpu", RunDevice::kCpu}, {"cuda", RunDevice::kCuda}};
-  app.add_option("--device", device, description)->type_name("TEXT")->transform(OneOf(devices));
+  AddChoice(app, "--device", device, devices, description);
 }
 
 void AddKvOption(CLI::App& app, const std::string& description, KvType& kv) {

@@ -197,12 +197,11 @@ void AddPerplexityOptions(CLI::App& app, ValidateOptions& options) {
                  "Most windows to measure on (64-1024)")
       ->type_name("INT")
       ->capture_default_str();
-  app.add_option("--protocol", options.protocol,
-                 "How perplexity is measured: paper, llama.cpp (as llama-perplexity does)")
-      ->type_name("TEXT")
-      ->default_str("paper")
-      ->transform(OneOf(
-          Choices<Protocol>{{"paper", Protocol::kPaper}, {"llama.cpp", Protocol::kLlamaCpp}}));
+  const Choices<Protocol> protocols = {{"paper", Protocol::kPaper},
+                                       {"llama.cpp", Protocol::kLlamaCpp}};
+  AddChoice(app, "--protocol", options.protocol, protocols,
+            "How perplexity is measured: paper, llama.cpp (as llama-perplexity does)")
+      ->default_str("paper");
 }
 
 void AddBenchmarkOptions(CLI::App& app, ValidateOptions& options) {
@@ -212,10 +211,8 @@ void AddBenchmarkOptions(CLI::App& app, ValidateOptions& options) {
         BenchmarkChoice::kArcEasy, BenchmarkChoice::kArcChallenge}) {
     benchmarks[BenchmarkName(choice)] = choice;
   }
-  app.add_option("--benchmark", options.benchmark,
-                 "Run a benchmark: wikitext, hellaswag, arc (both), arc-easy, arc-challenge")
-      ->type_name("TEXT")
-      ->transform(OneOf(benchmarks));
+  AddChoice(app, "--benchmark", options.benchmark, benchmarks,
+            "Run a benchmark: wikitext, hellaswag, arc (both), arc-easy, arc-challenge");
   app.add_option("--benchmark-data", options.benchmark_data,
                  "The benchmark's local file: Parquet, JSONL, text (from the Hub if not set)")
       ->type_name("PATH");

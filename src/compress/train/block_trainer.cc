@@ -97,10 +97,13 @@ double BlockTrainer::Step(BlockLearner& block, const at::Tensor& batch,
        .move = [&](size_t leaf, const at::Tensor& sum) { block.Move(leaf, sum, update); }});
 }
 
+int64_t BlockTrainer::SequencesPerStep(const BlockTraining& training) const {
+  return std::min(training.batch_sequences, static_cast<int64_t>(inputs_.size()));
+}
+
 int64_t BlockTrainer::StepsPerPass(const BlockTraining& training) const {
-  const auto count = static_cast<int64_t>(inputs_.size());
-  const int64_t per_step = std::min(training.batch_sequences, count);
-  return (count + per_step - 1) / per_step;
+  const int64_t per_step = SequencesPerStep(training);
+  return (static_cast<int64_t>(inputs_.size()) + per_step - 1) / per_step;
 }
 
 int64_t BlockTrainer::Steps(const BlockTraining& training) const {
@@ -111,9 +114,8 @@ std::optional<double> BlockTrainer::Train(BlockLearner& block, const BlockTraini
                                           const std::function<bool()>& keep_going) const {
   std::vector<int32_t> indices(inputs_.size());  // to the loader, sequences of one token
   std::iota(indices.begin(), indices.end(), 0);
-  const auto per_step = std::min(training.batch_sequences, static_cast<int64_t>(inputs_.size()));
   const int64_t per_pass = StepsPerPass(training), steps = Steps(training);
-  DataLoader order(std::move(indices), 1, per_step, training.seed);
+  DataLoader order(std::move(indices), 1, SequencesPerStep(training), training.seed);
   double loss = 0;
   for (int64_t step = 0; step < steps; ++step) {
     if (!keep_going()) return std::nullopt;

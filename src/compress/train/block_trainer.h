@@ -92,6 +92,7 @@ class BlockTrainer {
   double Loss(const BlockLearner& block) const;
 
  private:
+  int64_t SequencesPerStep(const BlockTraining& training) const;
   int64_t StepsPerPass(const BlockTraining& training) const;
   at::Tensor LossOf(const BlockLearner& block, const std::vector<at::Tensor>& leaves,
                     int64_t sequence) const;
