@@ -36,12 +36,21 @@ DeviceForward::DeviceForward(Gpu& gpu, const DeviceWeights& weights, const Forwa
   up_ = Floats(config_.intermediate_size);
   prepared_ = Floats(std::max({config_.hidden_size, config_.intermediate_size, q_size}));
   logits_ = Floats(config_.vocab_size);
+  parts_ = DeviceMemory(
+      gpu, 4 * kMaxTokens * config_.num_heads * NumParts() * (config_.head_dim + kPartExtra));
+  const int64_t arrived_bytes = sizeof(unsigned) * kMaxTokens * config_.num_heads;
+  arrived_ = DeviceMemory(gpu, arrived_bytes);
+  gpu.Zero(arrived_.as<void>(), arrived_bytes);
   MakeProducts();
   PlanPrefetches();
 }
 
 float* DeviceForward::Floats(int64_t n) {
   return memory_.emplace_back(gpu_, 4 * kMaxTokens * n).as<float>();
+}
+
+int DeviceForward::NumParts() const {
+  return CeilDivide(Int(options_.capacity), PartPositions(options_.capacity));
 }
 
 char* DeviceForward::Cache(const DeviceMemory& memory, int layer) const {
@@ -192,7 +201,11 @@ void DeviceForward::RunBlock(int layer, int tokens) {
                            .capacity = options_.capacity,
                            .window = Int(config_.WindowOf(layer)),
                            .half = options_.half_cache,
-                           .tokens = tokens});
+                           .tokens = tokens,
+                           .part_positions = PartPositions(options_.capacity),
+                           .num_parts = NumParts(),
+                           .parts = parts_.as<float>(),
+                           .arrived = arrived_.as<unsigned>()});
   Run(products[1], tokens);
   Run(products[2], tokens);
   Run(products[3], tokens);

@@ -59,6 +59,7 @@ class DeviceForward {
   void RunRows(const DeviceRows& rows, const float* bias, const float* x, float* y, int tokens,
                bool accumulate);
   float* Floats(int64_t n);
+  int NumParts() const;  // of attention
   char* Cache(const DeviceMemory& memory, int layer) const;
 
   Gpu& gpu_;
@@ -80,6 +81,7 @@ class DeviceForward {
   float* prepared_ = nullptr;  // [T, hidden or intermediate], inputs of what is not compressed
   float* logits_ = nullptr;    // [T, vocab]
   DeviceMemory partials_;
+  DeviceMemory parts_, arrived_;   // of attention
   std::vector<Product> products_;  // of block i: 4 i + {q k v, o, gate up, down}
   DeviceMemory all_hidden_;        // [tokens of the last Forward, hidden], if more than a batch
   int64_t all_capacity_ = 0;       // in tokens

@@ -38,6 +38,7 @@ LLMQ_DEVICE uint4 LoadWeights(const uint4* from) { return __ldcs(from); }
 LLMQ_DEVICE uint32_t LoadWeights(const uint32_t* from) { return __ldcs(from); }
 // What other blocks of the same launch wrote: from the cache that all share.
 LLMQ_DEVICE float4 LoadShared(const float4* from) { return __ldcg(from); }
+LLMQ_DEVICE float LoadShared(const float* from) { return __ldcg(from); }
 LLMQ_DEVICE void Prefetch(const void* at) { asm volatile("prefetch.global.L2 [%0];" ::"l"(at)); }
 
 LLMQ_DEVICE unsigned LoadAcquire(const unsigned* from) {

@@ -161,6 +161,16 @@ struct RopeStoreParams {
   int tokens;
 };
 
+// How many positions a block of threads takes, where a cache holds so many: enough parts to fill a
+// device, few enough that blocks without positions cost nothing.
+constexpr int kFewestPartPositions = 256;
+constexpr int kMostParts = 32;
+constexpr int PartPositions(int64_t capacity) {
+  const auto most = static_cast<int>((capacity + kMostParts - 1) / kMostParts);
+  return most > kFewestPartPositions ? most : kFewestPartPositions;
+}
+constexpr int kPartExtra = 2;  // floats of a part beside head_dim values: largest score, sum
+
 struct AttentionParams {
   const StepState* step;
   const float* q;    // [T, heads, head_dim] f32
@@ -173,6 +183,10 @@ struct AttentionParams {
   int window;  // 0: a position sees all before it
   bool half;
   int tokens;
+  int part_positions;  // part i of a row of scores: positions [i, i + 1) part_positions
+  int num_parts;       // that hold the capacity
+  float* parts;        // [T, heads, num_parts, head_dim + kPartExtra]
+  unsigned* arrived;   // [T, heads]: parts that are done; zero before and after a launch
 };
 
 }  // namespace llmq::cuda

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "cuda/attention_kernel.h"
 #include "cuda/compressed_kernel.h"
 #include "cuda/step_kernels.h"
 
@@ -141,7 +142,8 @@ void LaunchKernel(Launcher& launcher, const RopeStoreParams& p) {
 
 template <typename Launcher>
 void LaunchKernel(Launcher& launcher, const AttentionParams& p) {
-  launcher.Launch(AttentionKernel, {p.tokens * p.heads, kAttentionSharedBytes, false}, p);
+  launcher.Launch(AttentionKernel, {p.tokens * p.heads * p.num_parts, kAttentionSharedBytes, false},
+                  p);
 }
 
 }  // namespace llmq::cuda

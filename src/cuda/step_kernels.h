@@ -1,5 +1,5 @@
 // What stands between the compressed layers of a step: dense and grouped rows, embeddings, rotation
-// by position, attention.
+// by position. Attention: cuda/attention_kernel.h.
 //
 // Before: cuda/launch.h. After: activations in device memory. Sums are in a fixed order of their
 // own, so results are the same on every device, and agree with the CPU's to rounding.
@@ -212,108 +212,6 @@ LLMQ_KERNEL RopeStoreKernel(LLMQ_PARAMETER(RopeStoreParams) p) {
         StoreCacheValue(row, p.half, d, p.v[from + d]);
     }
   }
-}
-
-// What a warp knows of the positions it has seen: the largest score, the sum of exponentials, and
-// values weighted by them; dimension Lane() + 32 i in acc[i].
-constexpr int kLaneDims = kMaxHeadDim / kWarp;
-struct SoftmaxState {
-  float largest = -INFINITY;
-  float sum = 0;
-  float acc[kLaneDims] = {};
-};
-
-// Positions at + kWarps i of a warp are read several at a time, so that loads do not wait for sums.
-constexpr int kPositionsAtOnce = 4;
-
-LLMQ_DEVICE void AddPositions(const AttentionParams& p, const float (&q)[kLaneDims],
-                              const char* keys, const char* values, int64_t row_bytes, int at,
-                              int last, SoftmaxState& state) {
-  float score[kPositionsAtOnce];
-  LLMQ_UNROLL
-  for (int i = 0; i < kPositionsAtOnce; ++i) {
-    const int position = at + i * kWarps < last ? at + i * kWarps : last;
-    const char* key = keys + position * row_bytes;
-    float sum = 0;
-    LLMQ_UNROLL
-    for (int n = 0; n < kLaneDims; ++n) {
-      const int d = Lane() + n * kWarp;
-      if (d < p.head_dim) sum = fmaf(q[n], CacheValue(key, p.half, d), sum);
-    }
-    score[i] = at + i * kWarps <= last ? WarpSum(sum) * p.scale : -INFINITY;
-  }
-  float largest = state.largest;
-  LLMQ_UNROLL
-  for (int i = 0; i < kPositionsAtOnce; ++i) largest = score[i] > largest ? score[i] : largest;
-  const float shrink = expf(state.largest - largest);  // 0 the first time
-  state.largest = largest;
-  state.sum *= shrink;
-  LLMQ_UNROLL
-  for (int n = 0; n < kLaneDims; ++n) state.acc[n] *= shrink;
-  LLMQ_UNROLL
-  for (int i = 0; i < kPositionsAtOnce; ++i) {
-    const int position = at + i * kWarps < last ? at + i * kWarps : last;
-    const char* value = values + position * row_bytes;
-    const float weight = expf(score[i] - largest);  // 0 past the last position
-    state.sum += weight;
-    LLMQ_UNROLL
-    for (int n = 0; n < kLaneDims; ++n) {
-      const int d = Lane() + n * kWarp;
-      if (d < p.head_dim) state.acc[n] = fmaf(weight, CacheValue(value, p.half, d), state.acc[n]);
-    }
-  }
-}
-
-// Shared memory: [kWarps, kMaxHeadDim] weighted values, then [kWarps] largest scores and sums.
-constexpr int kAttentionSharedBytes = (kWarps * kMaxHeadDim + 2 * kWarps) * 4;
-
-LLMQ_DEVICE void CombineWarps(const AttentionParams& p, const SoftmaxState& state, float* out) {
-  auto* values = reinterpret_cast<float*>(SharedMemory());
-  float* largest = values + kWarps * kMaxHeadDim;
-  float* sums = largest + kWarps;
-  LLMQ_UNROLL
-  for (int n = 0; n < kLaneDims; ++n) {
-    values[WarpIndex() * kMaxHeadDim + Lane() + n * kWarp] = state.acc[n];
-  }
-  if (Lane() == 0) {
-    largest[WarpIndex()] = state.largest;
-    sums[WarpIndex()] = state.sum;
-  }
-  __syncthreads();
-  float overall = largest[0];  // warp 0 has always seen a position
-  for (int w = 1; w < kWarps; ++w) overall = largest[w] > overall ? largest[w] : overall;
-  float total = 0;
-  for (int w = 0; w < kWarps; ++w) total += sums[w] * expf(largest[w] - overall);
-  for (int d = static_cast<int>(threadIdx.x); d < p.head_dim; d += kThreads) {
-    float sum = 0;
-    for (int w = 0; w < kWarps; ++w)
-      sum += values[w * kMaxHeadDim + d] * expf(largest[w] - overall);
-    out[d] = sum / total;
-  }
-}
-
-// A block takes one head of one token; its warps take positions in turns.
-LLMQ_KERNEL AttentionKernel(LLMQ_PARAMETER(AttentionParams) p) {
-  const int t = static_cast<int>(blockIdx.x) / p.heads;
-  const int head = static_cast<int>(blockIdx.x) % p.heads;
-  const int kv_head = head / (p.heads / p.kv_heads);
-  const int last = p.step->position + t;
-  const int first = p.window > 0 && last + 1 > p.window ? last + 1 - p.window : 0;
-  const int64_t at = (int64_t{t} * p.heads + head) * p.head_dim;
-  float q[kLaneDims];
-  LLMQ_UNROLL
-  for (int n = 0; n < kLaneDims; ++n) {
-    const int d = Lane() + n * kWarp;
-    q[n] = d < p.head_dim ? p.q[at + d] : 0.0f;
-  }
-  const int64_t row_bytes = p.head_dim * (p.half ? 2 : 4);
-  const int64_t begin = CacheOffset(p.capacity, p.head_dim, p.half, kv_head, 0);
-  const char* keys = static_cast<const char*>(p.keys) + begin;
-  const char* values = static_cast<const char*>(p.values) + begin;
-  SoftmaxState state;
-  for (int position = first + WarpIndex(); position <= last; position += kPositionsAtOnce * kWarps)
-    AddPositions(p, q, keys, values, row_bytes, position, last, state);
-  CombineWarps(p, state, p.out + at);
 }
 
 }  // namespace llmq::cuda

@@ -98,6 +98,7 @@ T LoadWeights(const T* from) {
   return *from;
 }
 inline float4 LoadShared(const float4* from) { return *from; }
+inline float LoadShared(const float* from) { return *from; }
 // Reads, so that a prefetch past the end of memory is seen. A device would ignore it.
 inline void Prefetch(const void* at) { static_cast<void>(*static_cast<const volatile char*>(at)); }
 
