@@ -15,14 +15,9 @@
 #include "cuda/device_language.h"
 #include "cuda/input_values.h"
 #include "cuda/kernel_params.h"
+#include "cuda/rounded_inputs.h"
 
-namespace llmq::cuda {
-
-// A block of inputs as the kernel reads it: 8 x 8 words of four inputs, then their scale and their
-// sum. Word 8 i + k holds the inputs of columns 32 i + k + {0, 8, 16, 24}.
-constexpr int kPreparedWords = 68;  // whole 16 bytes
-constexpr int kScaleWord = 64;
-constexpr int kSumWord = 65;
+namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
 
 // Row blocks that a warp may take at once: reading four inputs from shared memory takes as long as
 // two times four dot products, so two rows share what is read.
@@ -91,36 +86,6 @@ LLMQ_DEVICE LaneWords LoadLaneWords(const SignView& signs, int row_block, int co
     }
   }
   return out;
-}
-
-// Rounds a block of inputs as Int8Prepare of kernels_scalar.cc does. Every lane brings 8 columns in
-// a row, which are one byte of eight words. `to` is shared memory.
-LLMQ_DEVICE void PrepareColBlock(const float (&values)[8], int32_t* to) {
-  unsigned largest = 0;
-  LLMQ_UNROLL
-  for (int i = 0; i < 8; ++i) {
-    const unsigned magnitude = FloatBits(values[i]) & 0x7fffffffu;
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  largest = WarpMax(largest);
-  const float limit = BitsFloat(largest);
-  const bool finite = largest < 0x7f800000u;
-  const bool zero = limit < 0x1p-100f;
-  const float inverse = finite && !zero ? 127.0f / limit : 0.0f;
-  auto* bytes = reinterpret_cast<int8_t*>(to) + Lane() / 4 * 32 + Lane() % 4;
-  int sum = 0;
-  LLMQ_UNROLL
-  for (int i = 0; i < 8; ++i) {
-    const int rounded = inverse > 0 ? static_cast<int>(RoundToEven(values[i] * inverse)) : 0;
-    bytes[i * 4] = static_cast<int8_t>(rounded);
-    sum += rounded;
-  }
-  sum = WarpSum(sum);
-  if (Lane() == 0) {
-    const float scale = zero ? 0.0f : finite ? limit / 127.0f : BitsFloat(0x7fc00000u);
-    to[kScaleWord] = static_cast<int32_t>(FloatBits(scale));
-    to[kSumWord] = sum;
-  }
 }
 
 // total[r][first + t] += scale (sum of signs times inputs) of one column block, for R row blocks
@@ -392,6 +357,6 @@ LLMQ_KERNEL CompressedKernel(LLMQ_PARAMETER(CompressedParams) p) {
   }
 }
 
-}  // namespace llmq::cuda
+}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
 
 #endif  // LLMQ_CUDA_COMPRESSED_KERNEL_H_

@@ -21,6 +21,7 @@ DeviceForward::DeviceForward(Gpu& gpu, const DeviceWeights& weights, const Forwa
       cos_(gpu, options.cos),
       sin_(gpu, options.sin) {
   gpu.Zero(meeting_.as<void>(), sizeof(GridMeeting));
+  most_tokens_ = Int(std::clamp<int64_t>(options.capacity, kMaxTokens, kPromptTokens));
   const int64_t row_bytes = config_.head_dim * (options.half_cache ? 2 : 4);
   const int64_t bytes = config_.num_layers * config_.num_kv_heads * options.capacity * row_bytes;
   keys_ = DeviceMemory(gpu, bytes);
@@ -35,9 +36,11 @@ DeviceForward::DeviceForward(Gpu& gpu, const DeviceWeights& weights, const Forwa
   gate_ = Floats(config_.intermediate_size);
   up_ = Floats(config_.intermediate_size);
   prepared_ = Floats(std::max({config_.hidden_size, config_.intermediate_size, q_size}));
-  logits_ = Floats(config_.vocab_size);
+  logits_ = memory_.emplace_back(gpu, 4 * kMaxTokens * config_.vocab_size).as<float>();
+  part_positions_ = PartPositions(options.capacity);
+  num_parts_ = CeilDivide(Int(options.capacity), part_positions_);
   parts_ = DeviceMemory(
-      gpu, 4 * kMaxTokens * config_.num_heads * NumParts() * (config_.head_dim + kPartExtra));
+      gpu, 4 * kMaxTokens * config_.num_heads * num_parts_ * (config_.head_dim + kPartExtra));
   const int64_t arrived_bytes = sizeof(unsigned) * kMaxTokens * config_.num_heads;
   arrived_ = DeviceMemory(gpu, arrived_bytes);
   gpu.Zero(arrived_.as<void>(), arrived_bytes);
@@ -46,11 +49,7 @@ DeviceForward::DeviceForward(Gpu& gpu, const DeviceWeights& weights, const Forwa
 }
 
 float* DeviceForward::Floats(int64_t n) {
-  return memory_.emplace_back(gpu_, 4 * kMaxTokens * n).as<float>();
-}
-
-int DeviceForward::NumParts() const {
-  return CeilDivide(Int(options_.capacity), PartPositions(options_.capacity));
+  return memory_.emplace_back(gpu_, 4 * most_tokens_ * n).as<float>();
 }
 
 char* DeviceForward::Cache(const DeviceMemory& memory, int layer) const {
@@ -80,7 +79,12 @@ void DeviceForward::MakeProducts() {
   for (const Product& product : products_)
     floats = std::max(floats, PartialFloats(product.compressed, kMaxTokens));
   if (floats > 0) partials_ = DeviceMemory(gpu_, 4 * floats);
-  for (Product& product : products_) product.compressed.partials = partials_.as<float>();
+  std::vector<CompressedParams> calls;
+  for (Product& product : products_) {
+    product.compressed.partials = partials_.as<float>();
+    calls.push_back(product.compressed);
+  }
+  if (most_tokens_ > kMaxTokens) prompt_products_ = PromptProducts(gpu_, calls, most_tokens_);
 }
 
 DeviceForward::Product DeviceForward::MakeProduct(std::span<const Output> outputs,
@@ -127,25 +131,22 @@ void DeviceForward::PlanPrefetches() {
 void DeviceForward::Forward(std::span<const int32_t> tokens, int64_t position) {
   tokens_ = static_cast<int64_t>(tokens.size());
   const int64_t hidden = config_.hidden_size;
-  const bool keep = tokens_ > kMaxTokens;
+  const bool keep = tokens_ > most_tokens_;
   if (keep && tokens_ > all_capacity_) {
     all_hidden_ = DeviceMemory(gpu_, 4 * tokens_ * hidden);
     all_capacity_ = tokens_;
   }
-  for (int64_t begin = 0; begin < tokens_; begin += kMaxTokens) {
-    const int count = Int(std::min<int64_t>(kMaxTokens, tokens_ - begin));
+  for (int64_t begin = 0; begin < tokens_; begin += most_tokens_) {
+    const int count = Int(std::min<int64_t>(most_tokens_, tokens_ - begin));
     state_.position = static_cast<int32_t>(position + begin);
     std::copy_n(tokens.begin() + begin, count, state_.tokens);
     gpu_.Upload(step_.as<void>(), &state_, sizeof(state_));
-    std::unique_ptr<Gpu::Recording>* recording = count == 1            ? &one_token_
-                                                 : count == kMaxTokens ? &full_batch_
-                                                                       : nullptr;
-    if (recording != nullptr && *recording) {
-      (*recording)->Replay();
+    if (count == 1 && one_token_) {
+      one_token_->Replay();
     } else {
       // The first time loads the kernels, which a recording may not.
-      RunBatch(count);
-      if (recording != nullptr) *recording = gpu_.Record([&] { RunBatch(count); });
+      RunPass(count);
+      if (count == 1) one_token_ = gpu_.Record([&] { RunPass(1); });
     }
     if (!keep) continue;
     gpu_.Run(PrepareParams{.input = {.form = InputForm::kPlain, .x = hidden_},
@@ -155,7 +156,7 @@ void DeviceForward::Forward(std::span<const int32_t> tokens, int64_t position) {
   }
 }
 
-void DeviceForward::RunBatch(int tokens) {
+void DeviceForward::RunPass(int tokens) {
   gpu_.Run(EmbedParams{.step = step_.as<StepState>(),
                        .table = weights_.embedding.data(),
                        .type = weights_.embedding.type(),
@@ -189,6 +190,7 @@ void DeviceForward::RunBlock(int layer, int tokens) {
                            .interleaved = config_.rope.interleaved,
                            .half = options_.half_cache,
                            .tokens = tokens});
+  const bool many = tokens > kMaxTokens;  // heads of many tokens fill the device without parts
   gpu_.Run(AttentionParams{.step = step_.as<StepState>(),
                            .q = q_,
                            .keys = Cache(keys_, layer),
@@ -202,8 +204,8 @@ void DeviceForward::RunBlock(int layer, int tokens) {
                            .window = Int(config_.WindowOf(layer)),
                            .half = options_.half_cache,
                            .tokens = tokens,
-                           .part_positions = PartPositions(options_.capacity),
-                           .num_parts = NumParts(),
+                           .part_positions = many ? Int(options_.capacity) : part_positions_,
+                           .num_parts = many ? 1 : num_parts_,
                            .parts = parts_.as<float>(),
                            .arrived = arrived_.as<unsigned>()});
   Run(products[1], tokens);
@@ -225,6 +227,7 @@ void DeviceForward::Run(const Product& product, int tokens) {
   if (product.compressed.num_matrices == 0) return;
   CompressedParams params = product.compressed;
   params.tokens = tokens;
+  if (tokens > kMaxTokens) return prompt_products_.Run(params);
   if (gpu_.meets()) return gpu_.Run(params);
   for (const Stages stages : {Stages::kFirst, Stages::kSecond}) {
     params.stages = stages;
@@ -248,7 +251,7 @@ void DeviceForward::RunRows(const DeviceRows& rows, const float* bias, const flo
 
 void DeviceForward::Logits(int64_t count, float* logits) {
   const int64_t hidden = config_.hidden_size;
-  const float* all = tokens_ > kMaxTokens ? all_hidden_.as<float>() : hidden_;
+  const float* all = tokens_ > most_tokens_ ? all_hidden_.as<float>() : hidden_;
   for (int64_t begin = tokens_ - count; begin < tokens_; begin += kMaxTokens) {
     const int rows = Int(std::min<int64_t>(kMaxTokens, tokens_ - begin));
     gpu_.Run(PrepareParams{.input = {.form = InputForm::kNormed,

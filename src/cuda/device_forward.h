@@ -2,8 +2,8 @@
 //
 // Before: runtime/session, through runtime/device_model. After: logits on the host. Owns the
 // sequence's cache of keys and values and its scratch memory; borrows the weights and the GPU. The
-// kernels of one token, and of a full batch, are recorded once and then replayed: what changes from
-// step to step is in StepState, on the device.
+// kernels of one token are recorded once and then replayed: what changes from step to step is in
+// StepState, on the device. Long prompts go through in passes of kPromptTokens.
 #ifndef LLMQ_CUDA_DEVICE_FORWARD_H_
 #define LLMQ_CUDA_DEVICE_FORWARD_H_
 
@@ -14,6 +14,7 @@
 
 #include "cuda/device_weights.h"
 #include "cuda/gpu.h"
+#include "cuda/prompt_products.h"
 
 namespace llmq::cuda {
 
@@ -53,13 +54,12 @@ class DeviceForward {
   void MakeProducts();
   Product MakeProduct(std::span<const Output> outputs, const InputParams& input, bool accumulate);
   void PlanPrefetches();
-  void RunBatch(int tokens);
+  void RunPass(int tokens);
   void RunBlock(int layer, int tokens);
   void Run(const Product& product, int tokens);
   void RunRows(const DeviceRows& rows, const float* bias, const float* x, float* y, int tokens,
                bool accumulate);
   float* Floats(int64_t n);
-  int NumParts() const;  // of attention
   char* Cache(const DeviceMemory& memory, int layer) const;
 
   Gpu& gpu_;
@@ -69,24 +69,26 @@ class DeviceForward {
   std::vector<DeviceMemory> memory_;  // of what Floats gives
   DeviceMemory meeting_, step_, keys_, values_;
   DeviceVector cos_, sin_;
-  StepState state_ = {};  // the host's copy
-  // All [kMaxTokens, ...] f32.
-  float* hidden_ = nullptr;    // [T, hidden], the residual stream
-  float* q_ = nullptr;         // [T, heads, head_dim]
-  float* k_ = nullptr;         // [T, kv_heads, head_dim]
-  float* v_ = nullptr;         // [T, kv_heads, head_dim]
-  float* attended_ = nullptr;  // [T, heads, head_dim]
-  float* gate_ = nullptr;      // [T, intermediate]
-  float* up_ = nullptr;        // [T, intermediate]
+  StepState state_ = {};                    // the host's copy
+  int part_positions_ = 0, num_parts_ = 0;  // of attention
+  int most_tokens_ = kMaxTokens;            // of a pass: the T of what follows
+  float* hidden_ = nullptr;                 // [T, hidden], the residual stream
+  float* q_ = nullptr;                      // [T, heads, head_dim]
+  float* k_ = nullptr;                      // [T, kv_heads, head_dim]
+  float* v_ = nullptr;                      // [T, kv_heads, head_dim]
+  float* attended_ = nullptr;               // [T, heads, head_dim]
+  float* gate_ = nullptr;                   // [T, intermediate]
+  float* up_ = nullptr;                     // [T, intermediate]
   float* prepared_ = nullptr;  // [T, hidden or intermediate], inputs of what is not compressed
-  float* logits_ = nullptr;    // [T, vocab]
+  float* logits_ = nullptr;    // [kMaxTokens, vocab]
   DeviceMemory partials_;
-  DeviceMemory parts_, arrived_;   // of attention
+  DeviceMemory parts_, arrived_;  // of attention
+  PromptProducts prompt_products_;
   std::vector<Product> products_;  // of block i: 4 i + {q k v, o, gate up, down}
-  DeviceMemory all_hidden_;        // [tokens of the last Forward, hidden], if more than a batch
+  DeviceMemory all_hidden_;        // [tokens of the last Forward, hidden], if more than a pass
   int64_t all_capacity_ = 0;       // in tokens
   int64_t tokens_ = 0;             // of the last Forward
-  std::unique_ptr<Gpu::Recording> one_token_, full_batch_;
+  std::unique_ptr<Gpu::Recording> one_token_;
 };
 
 }  // namespace llmq::cuda

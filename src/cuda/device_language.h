@@ -1,7 +1,8 @@
 // The few words of CUDA that the kernels use, so that a plain C++ compiler can read them too.
 //
 // nvcc gets CUDA's own; tests/cuda/emulated_device.h, included before this file, gives the same
-// names to the host's compiler, so that the kernels are tested without a device.
+// names to the host's compiler, so that the kernels are tested without a device. A program may have
+// both, so each has a namespace of its own: else one kernel would be linked in the other's place.
 #ifndef LLMQ_CUDA_DEVICE_LANGUAGE_H_
 #define LLMQ_CUDA_DEVICE_LANGUAGE_H_
 
@@ -13,13 +14,14 @@
 
 #include <cuda_fp16.h>
 
+#define LLMQ_COMPILED_FOR device
 #define LLMQ_DEVICE __device__ __forceinline__
 #define LLMQ_KERNEL __global__ void __launch_bounds__(::llmq::cuda::kThreads)
 #define LLMQ_PARAMETER(Params) const __grid_constant__ Params
 #define LLMQ_UNROLL _Pragma("unroll")
 #define LLMQ_UNROLL_BY_4 _Pragma("unroll 4")
 
-namespace llmq::cuda {
+namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
 
 // The memory that a block shares, as much as the launch asked for.
 LLMQ_DEVICE unsigned char* SharedMemory() {
@@ -41,19 +43,29 @@ LLMQ_DEVICE float4 LoadShared(const float4* from) { return __ldcg(from); }
 LLMQ_DEVICE float LoadShared(const float* from) { return __ldcg(from); }
 LLMQ_DEVICE void Prefetch(const void* at) { asm volatile("prefetch.global.L2 [%0];" ::"l"(at)); }
 
+// sums [16, 8] += bits [16, 32] times bytes [32, 8], by the tensor cores; every lane of a warp
+// brings and gets the elements that mma.m16n8k32 of the PTX manual says.
+LLMQ_DEVICE void MultiplyAdd(const uint32_t (&bits)[4], const uint32_t (&bytes)[2],
+                             int (&sums)[4]) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]), "+r"(sums[3])
+      : "r"(bits[0]), "r"(bits[1]), "r"(bits[2]), "r"(bits[3]), "r"(bytes[0]), "r"(bytes[1]));
+}
+
 LLMQ_DEVICE unsigned LoadAcquire(const unsigned* from) {
   unsigned value;
   asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
   return value;
 }
 
-}  // namespace llmq::cuda
+}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
 
 #elif !defined(LLMQ_EMULATED_DEVICE)
 #error "Kernels are compiled by nvcc, or after tests/cuda/emulated_device.h"
 #endif
 
-namespace llmq::cuda {
+namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 
@@ -77,6 +89,6 @@ LLMQ_DEVICE unsigned WarpMax(unsigned value) {
   return value;
 }
 
-}  // namespace llmq::cuda
+}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
 
 #endif  // LLMQ_CUDA_DEVICE_LANGUAGE_H_

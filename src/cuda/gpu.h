@@ -34,6 +34,8 @@ class Gpu {
   virtual void Zero(void* memory, int64_t bytes) = 0;
 
   virtual void Run(const CompressedParams& params) = 0;
+  virtual void Run(const RoundParams& params) = 0;
+  virtual void Run(const SignProductParams& params) = 0;
   virtual void Run(const RowProductParams& params) = 0;
   virtual void Run(const PrepareParams& params) = 0;
   virtual void Run(const EmbedParams& params) = 0;

@@ -99,6 +99,8 @@ class CudaGpu final : public Gpu {
   }
 
   void Run(const CompressedParams& params) override { LaunchKernel(*this, params); }
+  void Run(const RoundParams& params) override { LaunchKernel(*this, params); }
+  void Run(const SignProductParams& params) override { LaunchKernel(*this, params); }
   void Run(const RowProductParams& params) override { LaunchKernel(*this, params); }
   void Run(const PrepareParams& params) override { LaunchKernel(*this, params); }
   void Run(const EmbedParams& params) override { LaunchKernel(*this, params); }

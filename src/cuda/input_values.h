@@ -8,7 +8,7 @@
 #include "cuda/device_language.h"
 #include "cuda/kernel_params.h"
 
-namespace llmq::cuda {
+namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
 
 // x[i] = from[first + i] for i in [0, 8), zero from `cols` on. Rows are aligned to 16 bytes if
 // their length is a multiple of 8.
@@ -48,6 +48,13 @@ LLMQ_DEVICE void InputValues(const InputParams& input, int cols, int t, int firs
     LLMQ_UNROLL
     for (int i = 0; i < 8; ++i) x[i] = Silu(x[i]) * other[i];
   }
+}
+
+// The inputs of one token as those of a call with one token.
+LLMQ_DEVICE InputParams InputOfToken(InputParams input, int cols, int t) {
+  input.x += int64_t{t} * cols;
+  if (input.form == InputForm::kGated) input.up += int64_t{t} * cols;
+  return input;
 }
 
 // x[i] *= scale[first + i], where columns are. scale [cols] fp16, aligned to 16 bytes and padded to
@@ -95,6 +102,6 @@ LLMQ_DEVICE void InverseRms(const InputParams& input, int cols, int tokens, floa
   __syncthreads();
 }
 
-}  // namespace llmq::cuda
+}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
 
 #endif  // LLMQ_CUDA_INPUT_VALUES_H_

@@ -13,12 +13,14 @@ inline constexpr int kWarp = 32;
 inline constexpr int kThreads = 256;  // of a block, in every kernel
 inline constexpr int kWarps = kThreads / kWarp;
 
-inline constexpr int kMaxTokens = 16;      // of one launch
+inline constexpr int kMaxTokens = 16;      // of one launch of compressed_kernel.h
+inline constexpr int kPromptTokens = 256;  // of one pass over a long prompt
 inline constexpr int kMaxMatrices = 3;     // that share an input: q, k, v
 inline constexpr int kMaxMatrixPaths = 2;  // as llmq/littlebit.h has it
 inline constexpr int kRowBlock = 32;       // rows of signs that lie together: one per lane
-inline constexpr int kColBlock = 256;   // inputs that share a scale, as the CPU's kernels have it
-inline constexpr int kLatentAlign = 8;  // latents of a path begin at a multiple
+inline constexpr int kColBlock = 256;  // inputs that share a scale, as the CPU's kernels have it
+inline constexpr int kPreparedWords = 68;  // of such inputs, rounded: rounded_inputs.h
+inline constexpr int kLatentAlign = 8;     // latents of a path begin at a multiple
 
 constexpr int CeilDivide(int a, int b) { return (a + b - 1) / b; }
 // Spans of the input, kWarps column blocks each: as many partial sums has a latent.
@@ -97,6 +99,40 @@ struct CompressedParams {
   int passes;  // column blocks per warp, at most
 };
 
+// --- Many tokens at once: prompt_kernels.h. ------------------------------------------------------
+
+// out[t] = inputs of token t, scaled and rounded in blocks of columns, for one to three matrices.
+struct RoundParams {
+  struct Rows {
+    InputParams input;
+    const uint16_t* scale;  // [cols] fp16
+    int cols;
+    int32_t* out;  // [T, column blocks, kPreparedWords]
+  };
+  Rows rows[kMaxMatrices];
+  int num_rows;
+  int tokens;
+};
+
+// out[t, i] = h[i] * sum of signs(i, j) inputs[t, j] + bias[i].
+struct SignProductParams {
+  struct Matrix {
+    const uint32_t* signs;  // [rows, cols], as cuda/sign_layout.h lays them out
+    int rows;
+    int cols;
+    const int32_t* inputs;  // as RoundParams leaves them
+    const uint16_t* h;      // [rows] fp16, or null: all 1
+    const float* bias;      // [rows] f32, or null
+    float* out;             // [T, rows] f32
+    bool accumulate;        // out += instead of out =
+  };
+  Matrix matrices[kMaxMatrices];
+  int num_matrices;
+  int tokens;
+};
+
+// -------------------------------------------------------------------------------------------------
+
 // How the elements of a matrix of numbers are stored.
 enum class RowType { kF32, kF16, kBF16, kGroup8 };
 
@@ -126,7 +162,7 @@ struct PrepareParams {
 // replayed.
 struct StepState {
   int32_t position;  // of the first token
-  int32_t tokens[kMaxTokens];
+  int32_t tokens[kPromptTokens];
 };
 
 // out[t] = row tokens[t] of the table.

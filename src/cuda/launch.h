@@ -12,9 +12,10 @@
 
 #include "cuda/attention_kernel.h"
 #include "cuda/compressed_kernel.h"
+#include "cuda/prompt_kernels.h"
 #include "cuda/step_kernels.h"
 
-namespace llmq::cuda {
+namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
 
 struct LaunchConfig {
   int blocks = 1;
@@ -95,6 +96,28 @@ void LaunchKernel(Launcher& launcher, const CompressedParams& p) {
     LaunchCompressed<4>(launcher, TokensOf(p, first, std::min(4, p.tokens - first)));
 }
 
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const RoundParams& p) {
+  launcher.Launch(RoundKernel, {p.num_rows * p.tokens, kRoundSharedBytes, false}, p);
+}
+
+// Blocks of threads with N row blocks each.
+template <int N>
+int TilesOf(const SignProductParams& p) {
+  int tiles = 0;
+  for (int m = 0; m < p.num_matrices; ++m)
+    tiles += CeilDivide(CeilDivide(p.matrices[m].rows, kRowBlock), N);
+  return tiles * CeilDivide(p.tokens, kTileTokens);
+}
+
+// Two row blocks use a warp's bits twice; one gives few rows to more warps.
+template <typename Launcher>
+void LaunchKernel(Launcher& launcher, const SignProductParams& p) {
+  if (TilesOf<2>(p) >= launcher.Capacity(SignProductKernel<2>, 0))
+    return launcher.Launch(SignProductKernel<2>, {TilesOf<2>(p), 0, false}, p);
+  launcher.Launch(SignProductKernel<1>, {TilesOf<1>(p), 0, false}, p);
+}
+
 template <RowType type, int T, typename Launcher>
 void LaunchRows(Launcher& launcher, const RowProductParams& p) {
   const int capacity = launcher.Capacity(RowProductKernel<type, T>, 0);
@@ -146,6 +169,6 @@ void LaunchKernel(Launcher& launcher, const AttentionParams& p) {
                   p);
 }
 
-}  // namespace llmq::cuda
+}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
 
 #endif  // LLMQ_CUDA_LAUNCH_H_

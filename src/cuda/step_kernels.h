@@ -10,7 +10,7 @@
 #include "cuda/input_values.h"
 #include "cuda/kernel_params.h"
 
-namespace llmq::cuda {
+namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
 
 // Where this warp stands among all of the grid, and how many there are.
 LLMQ_DEVICE int GlobalWarp() { return static_cast<int>(blockIdx.x) * kWarps + WarpIndex(); }
@@ -115,17 +115,18 @@ LLMQ_KERNEL RowProductKernel(LLMQ_PARAMETER(RowProductParams) p) {
 
 // A block takes one token.
 LLMQ_KERNEL PrepareKernel(LLMQ_PARAMETER(PrepareParams) p) {
-  auto* squares = reinterpret_cast<float*>(SharedMemory());  // [T, kWarps], then inverse [T]
-  float* inverse = squares + kMaxTokens * kWarps;
-  InverseRms<kMaxTokens>(p.input, p.cols, p.tokens, squares, inverse);
+  auto* squares = reinterpret_cast<float*>(SharedMemory());  // [kWarps]
+  float* inverse = squares + kWarps;
   const int t = static_cast<int>(blockIdx.x);
+  const InputParams input = InputOfToken(p.input, p.cols, t);
+  InverseRms<1>(input, p.cols, 1, squares, inverse);
   for (int first = static_cast<int>(threadIdx.x) * 8; first < p.cols; first += kThreads * 8) {
     float x[8] = {};
-    InputValues(p.input, p.cols, t, first, inverse[t], x);
+    InputValues(input, p.cols, 0, first, *inverse, x);
     for (int i = 0; i < 8 && first + i < p.cols; ++i) p.out[int64_t{t} * p.cols + first + i] = x[i];
   }
 }
-constexpr int kPrepareSharedBytes = (kMaxTokens * kWarps + kMaxTokens) * 4;
+constexpr int kPrepareSharedBytes = (kWarps + 1) * 4;
 
 // A block takes one token.
 template <RowType type>
@@ -214,6 +215,6 @@ LLMQ_KERNEL RopeStoreKernel(LLMQ_PARAMETER(RopeStoreParams) p) {
   }
 }
 
-}  // namespace llmq::cuda
+}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
 
 #endif  // LLMQ_CUDA_STEP_KERNELS_H_

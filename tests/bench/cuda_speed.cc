@@ -10,7 +10,8 @@
 //   cublas   FP16 product          dense   this program's own FP16 product
 //   two      a launch per stage    one     both stages in one launch
 //   ahead    as one, while it brings the next layer's signs into the second-level cache
-// "x" is the faster of cublas and dense over the fastest of the graph's three. --emulate runs the
+//   prompt   the launches of long prompts, on tensor cores; the only way for more than 16 tokens
+// "x" is the faster of cublas and dense over the fastest of the graph's four. --emulate runs the
 // kernels on the CPU: a trial of this program, not of a GPU.
 #include <fmt/format.h>
 
@@ -24,6 +25,7 @@
 #include "base/half.h"
 #include "base/random.h"
 #include "cuda/device_matrix.h"
+#include "cuda/prompt_products.h"
 #include "kernels/kernels.h"
 #include "llmq/bit_budget.h"
 #include "llmq/error.h"
@@ -130,9 +132,9 @@ class Bench {
     PrintCeilings();
     fmt::print(
         "\n| {:>11} | {:>4} | {:>4} | {:>2} | {:>7} | {:>7} | {:>6} | {:>6} | {:>6} | {:>6} "
-        "| {:>6} | {:>5} | {:>6} |\n",
-        "out x in", "BPW", "rank", "T", "cublas", "dense", "stream", "two", "one", "ahead", "GB/s",
-        "x", "error");
+        "| {:>6} | {:>6} | {:>5} | {:>6} |\n",
+        "out x in", "BPW", "rank", "T", "cublas", "dense", "stream", "two", "one", "ahead",
+        "prompt", "GB/s", "x", "error");
     for (const std::string& text : options_.shapes) {
       const Shape shape = Parse(text);
       for (const int batch : options_.batches) RunShape(shape, batch);
@@ -290,40 +292,50 @@ class Bench {
     DeviceMemory partials(gpu_, 4 * PartialFloats(calls[0], tokens));
     for (CompressedParams& call : calls) call.partials = partials.as<float>();
 
-    const auto one = [&](int i) { gpu_.Run(calls[i % copies]); };
-    const auto two = [&](int i) {
+    const Way one = [&](int i) { gpu_.Run(calls[i % copies]); };
+    const Way two = [&](int i) {
       CompressedParams call = calls[i % copies];
       for (const auto stages : {cuda::Stages::kFirst, cuda::Stages::kSecond}) {
         call.stages = stages;
         gpu_.Run(call);
       }
     };
-    const auto ahead = [&](int i) {
+    const Way ahead = [&](int i) {
       CompressedParams call = calls[i % copies];
       AddPrefetch(SecondStageSpans(call), call);
       AddPrefetch(FirstStageSpans(calls[(i + 1) % copies]), call);
       gpu_.Run(call);
     };
 
+    cuda::PromptProducts products(gpu_, {&calls[0], 1}, tokens);
+    const Way prompt = [&](int i) { products.Run(calls[i % copies]); };
+
+    const bool few = tokens <= cuda::kMaxTokens;
+    const Way none;
+    const std::array<Way, 4> ways = {few ? two : none, few ? one : none, few ? ahead : none,
+                                     prompt};
     // Every way must be right before it is timed.
     double error = 0;
-    for (const Way& way : {Way(two), Way(one), Way(ahead)})
-      error = std::max(error, CheckWay(way, paths, shape, x, device_y.as<float>(), tokens));
+    for (const Way& way : ways)
+      if (way)
+        error = std::max(error, CheckWay(way, paths, shape, x, device_y.as<float>(), tokens));
     if (!(error < 0.01)) {
       throw llmq::Error(ErrorCode::kGeneral,
                         fmt::format("{}x{}: expected the CPU's result, found an error of {}",
                                     shape.d_out, shape.d_in, error));
     }
     const DenseTimes dense = TimeDense(shape, tokens, device_x.as<float>(), device_y.as<float>());
-    const double stream = StreamTime(one);
-    const std::array times = {GraphTime(two), GraphTime(one), GraphTime(ahead)};
-    const double best = *std::min_element(times.begin(), times.end());
-    const double reference = std::fmin(dense.cublas, dense.own);  // NaN is left aside
+    const double stream = StreamTime(few ? one : prompt);
+    std::array<double, ways.size()> times;
+    for (size_t i = 0; i < ways.size(); ++i) times[i] = ways[i] ? GraphTime(ways[i]) : NAN;
+    double best = NAN;
+    for (const double time : times) best = std::fmin(best, time);  // NaN is left aside
+    const double reference = std::fmin(dense.cublas, dense.own);
     fmt::print(
-        "| {:>11} | {:>4} | {:>4} | {:>2} | {:>7.2f} | {:>7.2f} | {:>6.2f} | {:>6.2f} | "
-        "{:>6.2f} | {:>6.2f} | {:>6.0f} | {:>5.1f} | {:>6.0e} |\n",
+        "| {:>11} | {:>4} | {:>4} | {:>3} | {:>7.2f} | {:>7.2f} | {:>6.2f} | {:>6.2f} | "
+        "{:>6.2f} | {:>6.2f} | {:>6.2f} | {:>6.0f} | {:>5.1f} | {:>6.0e} |\n",
         fmt::format("{}x{}", shape.d_out, shape.d_in), shape.bpw, shape.rank, tokens, dense.cublas,
-        dense.own, stream, times[0], times[1], times[2],
+        dense.own, stream, times[0], times[1], times[2], times[3],
         1e-3 * static_cast<double>(matrices[0].bytes()) / best, reference / best, error);
     std::fflush(stdout);
   }
@@ -356,7 +368,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 1 << 14));
   app.add_option("--paths", options.paths, "Paths of a layer")->check(CLI::Range(1, 2));
   app.add_option("--shape", options.shapes, "OUTxIN@BPW, once or more");
-  app.add_option("--batch", options.batches, "Tokens, once or more")->check(CLI::Range(1, 16));
+  app.add_option("--batch", options.batches, "Tokens, once or more")
+      ->check(CLI::Range(1, cuda::kPromptTokens));
   app.add_flag("--emulate", options.emulate, "Run the kernels on the CPU: a trial of this program");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -28,6 +28,7 @@ struct Meeting {
 struct Warp {
   Meeting meeting;
   uint32_t bits[2][kWarpLanes];  // of two shuffles in a row: nobody is further ahead
+  Fragments fragments[2][kWarpLanes];
 };
 
 struct Block {
@@ -181,6 +182,15 @@ uint32_t ShuffleXor(uint32_t bits, int mask, int line) {
   slots[lane] = bits;
   Meet(warp.meeting, line);
   return slots[lane ^ static_cast<unsigned>(mask)];
+}
+
+const Fragments* Exchange(const Fragments& own, int line) {
+  Fiber& fiber = *run->current;
+  Warp& warp = fiber.block->warps[fiber.thread / kWarpLanes];
+  Fragments* slots = warp.fragments[warp.meeting.rounds % 2];
+  slots[fiber.thread % kWarpLanes] = own;
+  Meet(warp.meeting, line);
+  return slots;
 }
 
 void Launch(const LaunchShape& shape, const std::function<void()>& thread) {

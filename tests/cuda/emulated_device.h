@@ -20,6 +20,7 @@
 #include "base/half.h"
 
 #define LLMQ_EMULATED_DEVICE 1
+#define LLMQ_COMPILED_FOR host
 #define LLMQ_DEVICE inline
 #define LLMQ_KERNEL inline void
 #define LLMQ_PARAMETER(Params) const Params
@@ -57,6 +58,13 @@ void SyncWarp(int line);
 // The bits that lane (own ^ mask) of the warp brings.
 uint32_t ShuffleXor(uint32_t bits, int mask, int line);
 
+// What every lane of a warp brings to a product on tensor cores.
+struct Fragments {
+  uint32_t a[4], b[2];
+};
+// Those of all lanes, to be read before the warp meets again but once.
+const Fragments* Exchange(const Fragments& own, int line);
+
 struct LaunchShape {
   int blocks = 1;
   int threads = 256;
@@ -83,7 +91,7 @@ T Shuffle(T value, int mask, int line) {
 #define __shfl_xor_sync(lanes, value, mask) ::llmq::emulated::Shuffle(value, mask, __LINE__)
 #define __threadfence() static_cast<void>(0)
 
-namespace llmq::cuda {
+namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
 
 inline unsigned char* SharedMemory() { return emulated::shared_memory; }
 
@@ -117,12 +125,31 @@ inline unsigned atomicExch(unsigned* to, unsigned value) {
   *to = value;
   return before;
 }
+// mma.m16n8k32 of the PTX manual, signed bytes: lane 4 g + i has of A [16, 32] the columns
+// 4 i + [0, 4) of row g and of row g + 8, then the same 16 columns on; of B [32, 8] those rows of
+// column g; of the sums [16, 8] the columns 2 i and 2 i + 1 of row g, then of row g + 8.
+inline void MultiplyAdd(const uint32_t (&a)[4], const uint32_t (&b)[2], int (&sums)[4]) {
+  const auto* lanes = emulated::Exchange({{a[0], a[1], a[2], a[3]}, {b[0], b[1]}}, __LINE__);
+  const auto signed_byte = [](uint32_t word, int i) {
+    return static_cast<int8_t>(word >> (8 * i));
+  };
+  const int group = static_cast<int>(emulated::thread_index.x) % 32 / 4;
+  const int place = static_cast<int>(emulated::thread_index.x) % 4;
+  for (int i = 0; i < 4; ++i) {
+    for (int k = 0; k < 32; ++k) {
+      const int lane = k % 16 / 4;
+      const uint32_t row = lanes[group * 4 + lane].a[k / 16 * 2 + i / 2];
+      const uint32_t column = lanes[(place * 2 + i % 2) * 4 + lane].b[k / 16];
+      sums[i] += signed_byte(row, k % 4) * signed_byte(column, k % 4);
+    }
+  }
+}
 inline int __dp4a(int a, int b, int sum) {
   for (int byte = 0; byte < 4; ++byte)
     sum += static_cast<int8_t>(a >> (8 * byte)) * static_cast<int8_t>(b >> (8 * byte));
   return sum;
 }
 
-}  // namespace llmq::cuda
+}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
 
 #endif  // LLMQ_TESTS_CUDA_EMULATED_DEVICE_H_

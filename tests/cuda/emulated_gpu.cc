@@ -38,6 +38,8 @@ class EmulatedGpu final : public cuda::Gpu {
   }
 
   void Run(const cuda::CompressedParams& params) override { cuda::LaunchKernel(*this, params); }
+  void Run(const cuda::RoundParams& params) override { cuda::LaunchKernel(*this, params); }
+  void Run(const cuda::SignProductParams& params) override { cuda::LaunchKernel(*this, params); }
   void Run(const cuda::RowProductParams& params) override { cuda::LaunchKernel(*this, params); }
   void Run(const cuda::PrepareParams& params) override { cuda::LaunchKernel(*this, params); }
   void Run(const cuda::EmbedParams& params) override { cuda::LaunchKernel(*this, params); }
