@@ -35,6 +35,14 @@ struct Statistics {
   double average_rank = 0;
   const LittleBitSection* min_rank = nullptr;
   const LittleBitSection* max_rank = nullptr;
+
+  // The most of any matrix: all have the same in files that compress writes.
+  int scale_bits() const {
+    int most = 0;
+    for (const LittleBitSection* matrix : matrices)
+      most = std::max(most, matrix->littlebit_shape().scale_bits);
+    return most;
+  }
 };
 
 Statistics Collect(const LittleBitFile& file) {
@@ -111,6 +119,7 @@ Json InfoJson(const LittleBitInfoOptions& options, const LittleBitFile& file,
                {"budget_scope", BudgetScopeName(metadata.budget_scope)},
                {"embedding_bits", metadata.table_bits.embedding},
                {"head_bits", metadata.table_bits.head},
+               {"scale_bits", statistics.scale_bits()},
                {"recipe", metadata.recipe},
                {"train_tokens", metadata.train_tokens},
                {"seed", metadata.seed},
@@ -159,9 +168,10 @@ std::string InfoText(const LittleBitInfoOptions& options, const LittleBitFile& f
       file.body_bpw(), FileBpw(file.file_bytes(), metadata.original_parameters), Ratio(file),
       FormatBytes(static_cast<uint64_t>(metadata.original_fp16_bytes)),
       FormatBytes(file.file_bytes()));
-  text += fmt::format("  Embeddings: {}\n  Trained: {} tokens\n  Tokenizer: {}\n",
-                      TableBitsText(metadata.table_bits), FormatThousands(metadata.train_tokens),
-                      tokenizer.empty() ? "none" : tokenizer);
+  text +=
+      fmt::format("  Embeddings: {}\n  Scales: {} bits\n  Trained: {} tokens\n  Tokenizer: {}\n",
+                  TableBitsText(metadata.table_bits), statistics.scale_bits(),
+                  FormatThousands(metadata.train_tokens), tokenizer.empty() ? "none" : tokenizer);
   text += fmt::format(
       "\nLayers: {}\n  Average Rank: {:.0f}\n  Min Rank: {} ({})\n  Max Rank: {} ({})\n",
       file.config().num_layers, statistics.average_rank, statistics.min_rank->rank,

@@ -1043,7 +1043,8 @@ class Compress(ContractTest):
         for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("head_bits", 6), ("target_bpw", 4)):
             self.assertEqual(result[key], value)
         info = json.loads(self.assert_succeeds(["--format", "json", "littlebit", "info", path, "--verify"]).stdout)
-        for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("format_version", 3), ("target_bpw", 4)):
+        for key, value in (("budget_scope", "file"), ("embedding_bits", 6), ("scale_bits", 4), ("format_version", 3),
+                           ("target_bpw", 4)):
             self.assertEqual(info[key], value)
         self.assertAlmostEqual(info["file_bpw"], result["file_bpw"], places=9)
         self.assertEqual(result["scale_bits"], 4)  # the layers' scales are why the version is 3
