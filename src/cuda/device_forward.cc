@@ -123,37 +123,21 @@ void DeviceForward::PlanPrefetches() {
   for (size_t i = 0; i < products_.size(); ++i) {
     CompressedParams& params = products_[i].compressed;
     if (params.num_matrices == 0) continue;
-    AddPrefetch(SecondStageSpans(params), params);
-    if (i + 1 < products_.size()) AddPrefetch(FirstStageSpans(products_[i + 1].compressed), params);
+    AddPrefetch(gpu_, SecondStageSpans(params), params);
+    if (i + 1 < products_.size())
+      AddPrefetch(gpu_, FirstStageSpans(products_[i + 1].compressed), params);
   }
 }
 
 void DeviceForward::Forward(std::span<const int32_t> tokens, int64_t position) {
-  tokens_ = static_cast<int64_t>(tokens.size());
-  const int64_t hidden = config_.hidden_size;
-  const bool keep = tokens_ > most_tokens_;
-  if (keep && tokens_ > all_capacity_) {
-    all_hidden_ = DeviceMemory(gpu_, 4 * tokens_ * hidden);
-    all_capacity_ = tokens_;
-  }
-  for (int64_t begin = 0; begin < tokens_; begin += most_tokens_) {
-    const int count = Int(std::min<int64_t>(most_tokens_, tokens_ - begin));
-    state_.position = static_cast<int32_t>(position + begin);
-    std::copy_n(tokens.begin() + begin, count, state_.tokens);
-    gpu_.Upload(step_.as<void>(), &state_, sizeof(state_));
-    if (count == 1 && one_token_) {
-      one_token_->Replay();
-    } else {
-      // The first time loads the kernels, which a recording may not.
-      RunPass(count);
-      if (count == 1) one_token_ = gpu_.Record([&] { RunPass(1); });
-    }
-    if (!keep) continue;
-    gpu_.Run(PrepareParams{.input = {.form = InputForm::kPlain, .x = hidden_},
-                           .out = all_hidden_.as<float>() + begin * hidden,
-                           .cols = Int(hidden),
-                           .tokens = count});
-  }
+  tokens_ = Int(static_cast<int64_t>(tokens.size()));
+  state_.position = static_cast<int32_t>(position);
+  std::copy(tokens.begin(), tokens.end(), state_.tokens);
+  gpu_.Upload(step_.as<void>(), &state_, sizeof(state_));
+  if (tokens_ == 1 && one_token_) return one_token_->Replay();
+  // The first time loads the kernels, which a recording may not.
+  RunPass(tokens_);
+  if (tokens_ == 1) one_token_ = gpu_.Record([&] { RunPass(1); });
 }
 
 void DeviceForward::RunPass(int tokens) {
@@ -251,11 +235,10 @@ void DeviceForward::RunRows(const DeviceRows& rows, const float* bias, const flo
 
 void DeviceForward::Logits(int64_t count, float* logits) {
   const int64_t hidden = config_.hidden_size;
-  const float* all = tokens_ > most_tokens_ ? all_hidden_.as<float>() : hidden_;
   for (int64_t begin = tokens_ - count; begin < tokens_; begin += kMaxTokens) {
     const int rows = Int(std::min<int64_t>(kMaxTokens, tokens_ - begin));
     gpu_.Run(PrepareParams{.input = {.form = InputForm::kNormed,
-                                     .x = all + begin * hidden,
+                                     .x = hidden_ + begin * hidden,
                                      .norm = weights_.final_norm.data(),
                                      .eps = config_.norm_eps},
                            .out = prepared_,

@@ -3,7 +3,7 @@
 // Before: runtime/session, through runtime/device_model. After: logits on the host. Owns the
 // sequence's cache of keys and values and its scratch memory; borrows the weights and the GPU. The
 // kernels of one token are recorded once and then replayed: what changes from step to step is in
-// StepState, on the device. Long prompts go through in passes of kPromptTokens.
+// StepState, on the device.
 #ifndef LLMQ_CUDA_DEVICE_FORWARD_H_
 #define LLMQ_CUDA_DEVICE_FORWARD_H_
 
@@ -30,12 +30,13 @@ class DeviceForward {
   DeviceForward(Gpu& gpu, const DeviceWeights& weights, const ForwardOptions& options);
 
   // Runs all blocks for tokens at positions [position, position + T). Precondition: ids in the
-  // vocabulary, positions below the capacity.
+  // vocabulary, positions below the capacity, T at most most_tokens().
   void Forward(std::span<const int32_t> tokens, int64_t position);
   // logits [count, vocab] f32 of the last `count` tokens given to Forward.
   void Logits(int64_t count, float* logits);
 
   int64_t capacity() const { return options_.capacity; }
+  int64_t most_tokens() const { return most_tokens_; }
 
  private:
   struct Output {
@@ -85,9 +86,7 @@ class DeviceForward {
   DeviceMemory parts_, arrived_;  // of attention
   PromptProducts prompt_products_;
   std::vector<Product> products_;  // of block i: 4 i + {q k v, o, gate up, down}
-  DeviceMemory all_hidden_;        // [tokens of the last Forward, hidden], if more than a pass
-  int64_t all_capacity_ = 0;       // in tokens
-  int64_t tokens_ = 0;             // of the last Forward
+  int tokens_ = 0;                 // of the last Forward
   std::unique_ptr<Gpu::Recording> one_token_;
 };
 

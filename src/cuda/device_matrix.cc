@@ -110,9 +110,14 @@ std::vector<PrefetchSpan> SecondStageSpans(const CompressedParams& params) {
   });
 }
 
-void AddPrefetch(std::span<const PrefetchSpan> spans, CompressedParams& params) {
+void AddPrefetch(const Gpu& gpu, std::span<const PrefetchSpan> spans, CompressedParams& params) {
+  int64_t room = gpu.cache_bytes() / 2;
+  for (int i = 0; i < params.num_prefetch; ++i) room -= params.prefetch[i].bytes;
   for (const PrefetchSpan& span : spans) {
-    if (params.num_prefetch < kMaxPrefetch) params.prefetch[params.num_prefetch++] = span;
+    if (params.num_prefetch == kMaxPrefetch || room <= 0) return;
+    const int64_t bytes = std::min(span.bytes, room);
+    params.prefetch[params.num_prefetch++] = {span.begin, bytes};
+    room -= bytes;
   }
 }
 

@@ -50,8 +50,8 @@ int64_t PartialFloats(const CompressedParams& params, int tokens);
 // The signs of a call's first stages and of its second stages, as ranges to be prefetched.
 std::vector<PrefetchSpan> FirstStageSpans(const CompressedParams& params);
 std::vector<PrefetchSpan> SecondStageSpans(const CompressedParams& params);
-// As many as there is room for.
-void AddPrefetch(std::span<const PrefetchSpan> spans, CompressedParams& params);
+// As much as there is room for: half of the cache, so that nothing is gone before it is read.
+void AddPrefetch(const Gpu& gpu, std::span<const PrefetchSpan> spans, CompressedParams& params);
 
 }  // namespace llmq::cuda
 

@@ -17,7 +17,8 @@
 namespace llmq::cuda {
 
 // Kernels and copies run one after the other, in the order of the calls; kernels while the caller
-// goes on. Every call throws Error{kGeneral} if the device reports a failure.
+// goes on. For one thread at a time. Every call throws Error{kGeneral} if the device reports a
+// failure.
 class Gpu {
  public:
   virtual ~Gpu() = default;
@@ -25,10 +26,13 @@ class Gpu {
   virtual std::string name() const = 0;
   // Blocks of one launch can wait for each other.
   virtual bool meets() const = 0;
+  // Of the cache that all blocks share.
+  virtual int64_t cache_bytes() const = 0;
 
   // Aligned to 256 bytes. Throws Error{kOutOfMemory}.
   virtual void* Allocate(int64_t bytes) = 0;
   virtual void Free(void* memory) noexcept = 0;
+  // Copies are done when the call returns.
   virtual void Upload(void* to, const void* from, int64_t bytes) = 0;
   virtual void Download(void* to, const void* from, int64_t bytes) = 0;
   virtual void Zero(void* memory, int64_t bytes) = 0;

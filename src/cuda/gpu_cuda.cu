@@ -6,6 +6,7 @@
 // a machine without one gets a message.
 #include <cuda_runtime.h>
 
+#include <cstring>
 #include <map>
 #include <string>
 #include <utility>
@@ -29,6 +30,15 @@ void Check(cudaError_t status, const char* what) {
               memory ? "Use a shorter context or --device cpu" : "Use --device cpu");
 }
 
+// Whatever keeps a device from being opened is for the user to mend, or to leave it.
+void CheckUsable(cudaError_t status) {
+  if (status == cudaSuccess) return;
+  throw Error(ErrorCode::kInvalidArguments,
+              std::string("expected a CUDA device that can be used, found: ") +
+                  cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")",
+              "Use --device cpu");
+}
+
 class CudaRecording final : public Gpu::Recording {
  public:
   CudaRecording(cudaGraph_t graph, cudaStream_t stream) : stream_(stream) {
@@ -47,11 +57,13 @@ class CudaRecording final : public Gpu::Recording {
 class CudaGpu final : public Gpu {
  public:
   explicit CudaGpu(int device) {
-    Check(cudaSetDevice(device), "choosing the device");
+    CheckUsable(cudaSetDevice(device));
     cudaDeviceProp properties;
-    Check(cudaGetDeviceProperties(&properties, device), "asking the device");
+    CheckUsable(cudaGetDeviceProperties(&properties, device));
     name_ = properties.name;
     multiprocessors_ = properties.multiProcessorCount;
+    cache_bytes_ = properties.l2CacheSize;
+    most_shared_ = static_cast<int>(properties.sharedMemPerBlockOptin);
     if (properties.major < kOldestMajor) {
       throw Error(ErrorCode::kInvalidArguments,
                   name_ + ": expected compute capability " + std::to_string(kOldestMajor) +
@@ -63,14 +75,13 @@ class CudaGpu final : public Gpu {
     Check(cudaDeviceGetAttribute(&meets, cudaDevAttrCooperativeLaunch, device),
           "asking the device");
     meets_ = meets != 0;
-    Check(cudaDeviceGetAttribute(&most_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
-          "asking the device");
     Check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
     Check(cudaEventCreate(&begin_), "making an event");
     Check(cudaEventCreate(&end_), "making an event");
   }
   ~CudaGpu() override {
     cudaStreamSynchronize(stream_);
+    cudaFreeHost(staged_);
     cudaEventDestroy(begin_);
     cudaEventDestroy(end_);
     cudaStreamDestroy(stream_);
@@ -78,6 +89,7 @@ class CudaGpu final : public Gpu {
 
   std::string name() const override { return name_; }
   bool meets() const override { return meets_; }
+  int64_t cache_bytes() const override { return cache_bytes_; }
 
   void* Allocate(int64_t bytes) override {
     void* memory = nullptr;
@@ -88,11 +100,15 @@ class CudaGpu final : public Gpu {
   void Upload(void* to, const void* from, int64_t bytes) override {
     Check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_),
           "copying to the device");
+    Check(cudaStreamSynchronize(stream_), "copying to the device");
   }
   void Download(void* to, const void* from, int64_t bytes) override {
-    Check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_),
+    const auto size = static_cast<size_t>(bytes);
+    Stage(size);
+    Check(cudaMemcpyAsync(staged_, from, size, cudaMemcpyDeviceToHost, stream_),
           "copying from the device");
     Check(cudaStreamSynchronize(stream_), "running kernels");
+    std::memcpy(to, staged_, size);
   }
   void Zero(void* memory, int64_t bytes) override {
     Check(cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
@@ -168,38 +184,60 @@ class CudaGpu final : public Gpu {
   }
 
  private:
-  // More than 48 KB must be asked for.
+  // More than 48 KB must be asked for: all there is, because what is asked for last is what holds.
   void AllowShared(const void* function, int bytes) {
     if (bytes <= 48 << 10) return;
-    Check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+    Check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, most_shared_),
           "asking for shared memory");
+  }
+  // Memory of the host that the device writes to by itself.
+  void Stage(size_t bytes) {
+    if (bytes <= staged_bytes_) return;
+    cudaFreeHost(std::exchange(staged_, nullptr));
+    staged_bytes_ = 0;
+    Check(cudaMallocHost(&staged_, bytes), "taking memory of the host");
+    staged_bytes_ = bytes;
   }
 
   std::string name_;
   int multiprocessors_ = 0;
   bool meets_ = false;
   int most_shared_ = 0;
+  int64_t cache_bytes_ = 0;
+  void* staged_ = nullptr;
+  size_t staged_bytes_ = 0;
   cudaStream_t stream_ = nullptr;
   cudaEvent_t begin_ = nullptr;
   cudaEvent_t end_ = nullptr;
   std::map<std::pair<const void*, int>, int> capacities_;
 };
 
+// 13000 is 13.0.
+std::string VersionText(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 }  // namespace
 
 std::unique_ptr<Gpu> OpenGpu(int device) {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);  // 0 without one
+  if (driver == 0)
+    throw Error(ErrorCode::kInvalidArguments, "expected a CUDA driver, found none",
+                "Use --device cpu");
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorInsufficientDriver) {
     throw Error(ErrorCode::kInvalidArguments,
-                "expected a CUDA driver, found none, or one too old for this program",
-                "Use --device cpu");
+                "expected a driver for CUDA " + VersionText(CUDART_VERSION) +
+                    " or later, found one for " + VersionText(driver),
+                "Update the driver, or use --device cpu");
   }
   if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
     throw Error(ErrorCode::kInvalidArguments, "expected a CUDA device, found none",
                 "Use --device cpu");
   }
-  Check(status, "looking for devices");
+  CheckUsable(status);
   if (device >= count) {
     throw Error(ErrorCode::kInvalidArguments,
                 "expected a CUDA device below " + std::to_string(count) + ", found " +

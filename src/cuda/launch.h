@@ -86,14 +86,24 @@ inline CompressedParams TokensOf(CompressedParams p, int first, int count) {
   return p;
 }
 
+template <int T, typename Launcher>
+bool FitsBlock(const Launcher& launcher, const CompressedParams& p) {
+  return CompressedShared<T>::Bytes(Passes(p)) <= launcher.MostShared();
+}
+// T tokens after the other.
+template <int T, typename Launcher>
+void LaunchInPieces(Launcher& launcher, const CompressedParams& p) {
+  for (int first = 0; first < p.tokens; first += T)
+    LaunchCompressed<T>(launcher, TokensOf(p, first, std::min(T, p.tokens - first)));
+}
+
+// As many tokens at once as a block has shared memory for.
 template <typename Launcher>
 void LaunchKernel(Launcher& launcher, const CompressedParams& p) {
-  if (p.tokens == 1) return LaunchCompressed<1>(launcher, p);
-  if (p.tokens <= 4) return LaunchCompressed<4>(launcher, p);
-  if (CompressedShared<kMaxTokens>::Bytes(Passes(p)) <= launcher.MostShared())
+  if (p.tokens > 4 && FitsBlock<kMaxTokens>(launcher, p))
     return LaunchCompressed<kMaxTokens>(launcher, p);
-  for (int first = 0; first < p.tokens; first += 4)
-    LaunchCompressed<4>(launcher, TokensOf(p, first, std::min(4, p.tokens - first)));
+  if (p.tokens > 1 && FitsBlock<4>(launcher, p)) return LaunchInPieces<4>(launcher, p);
+  LaunchInPieces<1>(launcher, p);
 }
 
 template <typename Launcher>

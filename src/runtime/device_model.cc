@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -94,9 +95,11 @@ cuda::HostModel Describe(const ModelWeights& weights) {
 
 class DeviceForwardPass final : public ForwardPass {
  public:
-  DeviceForwardPass(cuda::Gpu& gpu, const cuda::DeviceWeights& weights, KvType kv, int64_t capacity,
-                    const RopeTable& rope)
-      : forward_(gpu, weights,
+  // `turn`: held by whoever gives the GPU something to do.
+  DeviceForwardPass(cuda::Gpu& gpu, std::mutex& turn, const cuda::DeviceWeights& weights, KvType kv,
+                    int64_t capacity, const RopeTable& rope)
+      : turn_(turn),
+        forward_(gpu, weights,
                  {.capacity = capacity,
                   .half_cache = kv == KvType::kF16,
                   .cos = rope.cos(),
@@ -104,12 +107,18 @@ class DeviceForwardPass final : public ForwardPass {
 
   void SetSequenceLength(int64_t) override {}  // no rotation here depends on it
   void Forward(std::span<const int32_t> tokens, int64_t position) override {
+    const std::lock_guard lock(turn_);
     forward_.Forward(tokens, position);
   }
-  void Logits(int64_t count, float* logits) override { forward_.Logits(count, logits); }
+  void Logits(int64_t count, float* logits) override {
+    const std::lock_guard lock(turn_);
+    forward_.Logits(count, logits);
+  }
   int64_t capacity() const override { return forward_.capacity(); }
+  int64_t most_tokens() const override { return forward_.most_tokens(); }
 
  private:
+  std::mutex& turn_;
   cuda::DeviceForward forward_;
 };
 
@@ -141,7 +150,8 @@ DeviceModel::DeviceModel(std::unique_ptr<cuda::Gpu> gpu, const ModelWeights& wei
 std::unique_ptr<ForwardPass> DeviceModel::MakeForwardPass(int64_t capacity) const {
   RopeTable rope;
   rope.Fill(ComputeRopeFrequencies(weights_.config.rope, 0), 0, capacity);
-  return std::make_unique<DeviceForwardPass>(*gpu_, weights_, kv_, capacity, rope);
+  const std::lock_guard lock(turn_);
+  return std::make_unique<DeviceForwardPass>(*gpu_, turn_, weights_, kv_, capacity, rope);
 }
 
 std::unique_ptr<DeviceModel> OpenDeviceModel(const ModelWeights& weights,
@@ -152,8 +162,9 @@ std::unique_ptr<DeviceModel> OpenDeviceModel(const ModelWeights& weights,
   try {
     gpu = cuda::OpenGpu(0);
   } catch (const Error& error) {
-    if (!wanted) return nullptr;
-    throw Error(error.code(), "--device cuda: " + error.message(), error.suggestion());
+    if (wanted) throw Error(error.code(), "--device cuda: " + error.message(), error.suggestion());
+    LogVerbose("Running on the CPU: " + error.message());
+    return nullptr;
   }
   if (const auto part = OnlyOnCpu(weights, options)) {
     const std::string message =
@@ -164,7 +175,13 @@ std::unique_ptr<DeviceModel> OpenDeviceModel(const ModelWeights& weights,
     LogInfo("Running on the CPU: " + message);
     return nullptr;
   }
-  return std::make_unique<DeviceModel>(std::move(gpu), weights, options);
+  try {
+    return std::make_unique<DeviceModel>(std::move(gpu), weights, options);
+  } catch (const Error& error) {
+    if (wanted || error.code() != ErrorCode::kOutOfMemory) throw;
+    LogInfo("Running on the CPU: " + error.message());
+    return nullptr;
+  }
 }
 
 }  // namespace llmq

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -27,10 +28,11 @@ class DeviceModel {
   DeviceModel(std::unique_ptr<cuda::Gpu> gpu, const ModelWeights& weights,
               const RuntimeOptions& options);
 
-  // Borrows this.
+  // Borrows this. Forward passes may be used from several threads; the GPU takes them in turns.
   std::unique_ptr<ForwardPass> MakeForwardPass(int64_t capacity) const;
 
  private:
+  mutable std::mutex turn_;
   std::unique_ptr<cuda::Gpu> gpu_;
   cuda::DeviceWeights weights_;
   KvType kv_;

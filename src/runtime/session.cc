@@ -15,21 +15,12 @@
 namespace llmq {
 namespace {
 
-// A long prompt is read in chunks, whose activations may take so much memory.
-constexpr int64_t kChunkBytes = 12 << 20;
-constexpr int64_t kLeastChunk = 16, kMostChunk = 256;  // tokens
-
-int64_t ChunkTokens(const ModelConfig& config) {
-  return std::clamp(kChunkBytes / Transformer::BytesPerToken(config) / kLeastChunk * kLeastChunk,
-                    kLeastChunk, kMostChunk);
-}
-
 class RuntimeSession final : public Session {
  public:
   RuntimeSession(const RuntimeModel& model, int64_t capacity)
       : config_(model.config()),
-        chunk_tokens_(static_cast<size_t>(ChunkTokens(config_))),
-        forward_(model.MakeForwardPass(capacity)) {}
+        forward_(model.MakeForwardPass(capacity)),
+        chunk_tokens_(static_cast<size_t>(forward_->most_tokens())) {}
 
   std::span<const float> Append(std::span<const int32_t> tokens) override {
     Begin(tokens);
@@ -90,8 +81,8 @@ class RuntimeSession final : public Session {
   }
 
   const ModelConfig& config_;
-  size_t chunk_tokens_;
   const std::unique_ptr<ForwardPass> forward_;
+  const size_t chunk_tokens_;
   int64_t position_ = 0;
   std::vector<float> logits_;  // [1 or T, vocab]
 };

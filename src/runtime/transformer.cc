@@ -7,6 +7,15 @@ namespace {
 
 void Resize(std::vector<float>& buffer, int64_t size) { buffer.resize(static_cast<size_t>(size)); }
 
+// Memory that Forward takes for each of its tokens, beside the cache.
+int64_t BytesPerToken(const ModelConfig& config) {
+  const int64_t q = config.num_heads * config.head_dim;
+  const int64_t kv = config.num_kv_heads * config.head_dim;
+  const int64_t floats = 3 * config.hidden_size + 2 * q + 2 * kv + 2 * config.intermediate_size +
+                         config.embedding_size;
+  return 4 * floats + ExpertRunner::BytesPerToken(config);
+}
+
 }  // namespace
 
 Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels,
@@ -33,12 +42,10 @@ Transformer::Transformer(const ModelWeights& weights, const KernelTable& kernels
                   finish_keys);
 }
 
-int64_t Transformer::BytesPerToken(const ModelConfig& config) {
-  const int64_t q = config.num_heads * config.head_dim;
-  const int64_t kv = config.num_kv_heads * config.head_dim;
-  const int64_t floats = 3 * config.hidden_size + 2 * q + 2 * kv + 2 * config.intermediate_size +
-                         config.embedding_size;
-  return 4 * floats + ExpertRunner::BytesPerToken(config);
+int64_t Transformer::most_tokens() const {
+  constexpr int64_t kBytes = 12 << 20;
+  constexpr int64_t kLeast = 16, kMost = 256;
+  return std::clamp(kBytes / BytesPerToken(config_) / kLeast * kLeast, kLeast, kMost);
 }
 
 void Transformer::SetSequenceLength(int64_t tokens) {

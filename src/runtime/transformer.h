@@ -33,8 +33,7 @@ class Transformer final : public ForwardPass {
   void Forward(std::span<const int32_t> tokens, int64_t position) override;
   void Logits(int64_t count, float* logits) override;
   int64_t capacity() const override { return capacity_; }
-  // Memory that Forward takes for each of its tokens, beside the cache.
-  static int64_t BytesPerToken(const ModelConfig& config);
+  int64_t most_tokens() const override;
 
  private:
   void Embed(std::span<const int32_t> tokens, int64_t position);

@@ -11,14 +11,16 @@
 //   two      a launch per stage    one     both stages in one launch
 //   ahead    as one, while it brings the next layer's signs into the second-level cache
 //   prompt   the launches of long prompts, on tensor cores; the only way for more than 16 tokens
-// "x" is the faster of cublas and dense over the fastest of the graph's four. --emulate runs the
-// kernels on the CPU: a trial of this program, not of a GPU.
+// "x" is the faster of cublas and dense over the fastest of the graph's four, nan without cuBLAS.
+// --emulate runs the kernels on the CPU: a trial of this program, not of a GPU.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -162,17 +164,28 @@ class Bench {
       seconds += gpu_.Seconds([&] { gpu_.Zero(workspace_.as<void>(), kWorkspaceBytes); });
   }
 
-  // Microseconds per launch of a graph of them: the median round's.
-  double GraphTime(const Way& launch) {
+  std::unique_ptr<Gpu::Recording> RecordMany(const Way& launch) {
     launch(0);  // loads the kernels, which a recording may not
-    const auto recording = gpu_.Record([&] {
+    return gpu_.Record([&] {
       for (int i = 0; i < options_.launches; ++i) launch(i);
     });
-    recording->Replay();
-    std::vector<double> rounds;
-    for (int round = 0; round < options_.rounds; ++round)
-      rounds.push_back(gpu_.Seconds([&] { recording->Replay(); }) / options_.launches);
-    return 1e6 * Median(rounds);
+  }
+  // Microseconds per launch of each way's graph, the median round's; NaN for an empty way. The ways
+  // take turns, and the device is busy when a graph comes, so that starting it is not measured.
+  std::vector<double> GraphTimes(std::span<const Way> ways) {
+    std::vector<std::unique_ptr<Gpu::Recording>> recordings;
+    for (const Way& way : ways) recordings.push_back(way ? RecordMany(way) : nullptr);
+    std::vector<std::vector<double>> rounds(ways.size());
+    for (int round = 0; round < options_.rounds; ++round) {
+      for (size_t i = 0; i < ways.size(); ++i) {
+        if (!recordings[i]) continue;
+        recordings[i]->Replay();
+        rounds[i].push_back(gpu_.Seconds([&] { recordings[i]->Replay(); }) / options_.launches);
+      }
+    }
+    std::vector<double> times;
+    for (const auto& of_way : rounds) times.push_back(of_way.empty() ? NAN : 1e6 * Median(of_way));
+    return times;
   }
   double StreamTime(const Way& launch) {
     std::vector<double> rounds;
@@ -191,8 +204,9 @@ class Bench {
     const cuda::EmbedParams nothing = {
         .step = step.as<cuda::StepState>(), .table = step.as<void>(), .tokens = 1};
     const auto launch = [&](int) { gpu_.Run(nothing); };
-    fmt::print("An empty kernel: {:.2f} us in a graph, ", GraphTime(launch));
-    fmt::print("{:.2f} us in a stream\n", StreamTime(launch));
+    const Way ways[] = {launch};
+    fmt::print("An empty kernel: {:.2f} us in a graph, {:.2f} us in a stream\n",
+               GraphTimes(ways)[0], StreamTime(launch));
   }
 
   int Copies(int64_t bytes) const {
@@ -221,33 +235,30 @@ class Bench {
     return std::sqrt(error / size);  // NaN if anything was not written
   }
 
-  struct DenseTimes {
-    double cublas = NAN;
-    double own = NAN;
+  // fp16 matrices of a shape, and the products that compressed layers are compared with.
+  struct Dense {
+    DeviceMemory weights, x, y;
+    Way cublas, own;  // empty: there is none
   };
-  DenseTimes TimeDense(const Shape& shape, int tokens, const float* x, float* y) {
+  Dense MakeDense(const Shape& shape, int tokens, const float* x, float* y) {
     const int64_t bytes = 2 * int64_t{shape.d_out} * shape.d_in;
     const int copies = std::max(2, Copies(bytes));
-    DeviceMemory weights(gpu_, bytes * copies);
     // Small numbers of both signs: a matrix of zeros would be faster than real ones.
     std::vector<uint16_t> halves(static_cast<size_t>(bytes / 2));
     uint64_t state = 3;
     for (uint16_t& half : halves)
       half = static_cast<uint16_t>(0x2400u | (NextRandom(state) & 0x83ffu));
-    for (int i = 0; i < copies; ++i)
-      gpu_.Upload(weights.as<char>() + i * bytes, halves.data(), bytes);
-    DeviceMemory half_x(gpu_, 2 * int64_t{tokens} * shape.d_in);
-    gpu_.Upload(half_x.as<void>(), halves.data(), 2 * int64_t{tokens} * shape.d_in);
-    DeviceMemory half_y(gpu_, 2 * int64_t{tokens} * shape.d_out);
-    DenseTimes times;
-    if (cublas_.there()) {
-      bool good = true;
-      times.cublas = GraphTime([&](int i) {
-        good = good && cublas_.Multiply(weights.as<char>() + i % copies * bytes, half_x.as<void>(),
-                                        half_y.as<void>(), shape.d_out, shape.d_in, tokens);
-      });
-      if (!good) times.cublas = NAN;
-    }
+    Dense dense{.weights = DeviceMemory(gpu_, bytes * copies),
+                .x = DeviceMemory(gpu_, 2 * int64_t{tokens} * shape.d_in),
+                .y = DeviceMemory(gpu_, 2 * int64_t{tokens} * shape.d_out)};
+    char* weights = dense.weights.as<char>();
+    for (int i = 0; i < copies; ++i) gpu_.Upload(weights + i * bytes, halves.data(), bytes);
+    gpu_.Upload(dense.x.as<void>(), halves.data(), 2 * int64_t{tokens} * shape.d_in);
+    const auto cublas = [=, this, half_x = dense.x.as<void>(), half_y = dense.y.as<void>()](int i) {
+      return cublas_.Multiply(weights + i % copies * bytes, half_x, half_y, shape.d_out, shape.d_in,
+                              tokens);
+    };
+    if (cublas_.there() && cublas(0)) dense.cublas = cublas;
     cuda::RowProductParams own = {.type = cuda::RowType::kF16,
                                   .row_bytes = 2 * int64_t{shape.d_in},
                                   .rows = shape.d_out,
@@ -255,11 +266,12 @@ class Bench {
                                   .x = x,
                                   .y = y,
                                   .tokens = tokens};
-    times.own = GraphTime([&](int i) {
-      own.w = weights.as<char>() + i % copies * bytes;
+    if (tokens > cuda::kMaxTokens) return dense;  // it takes four at a time: minutes
+    dense.own = [=, this](int i) mutable {
+      own.w = weights + i % copies * bytes;
       gpu_.Run(own);
-    });
-    return times;
+    };
+    return dense;
   }
 
   void RunShape(const Shape& shape, int tokens) {
@@ -302,8 +314,8 @@ class Bench {
     };
     const Way ahead = [&](int i) {
       CompressedParams call = calls[i % copies];
-      AddPrefetch(SecondStageSpans(call), call);
-      AddPrefetch(FirstStageSpans(calls[(i + 1) % copies]), call);
+      AddPrefetch(gpu_, SecondStageSpans(call), call);
+      AddPrefetch(gpu_, FirstStageSpans(calls[(i + 1) % copies]), call);
       gpu_.Run(call);
     };
 
@@ -324,18 +336,18 @@ class Bench {
                         fmt::format("{}x{}: expected the CPU's result, found an error of {}",
                                     shape.d_out, shape.d_in, error));
     }
-    const DenseTimes dense = TimeDense(shape, tokens, device_x.as<float>(), device_y.as<float>());
+    const Dense dense = MakeDense(shape, tokens, device_x.as<float>(), device_y.as<float>());
     const double stream = StreamTime(few ? one : prompt);
-    std::array<double, ways.size()> times;
-    for (size_t i = 0; i < ways.size(); ++i) times[i] = ways[i] ? GraphTime(ways[i]) : NAN;
+    const std::array all = {dense.cublas, dense.own, ways[0], ways[1], ways[2], ways[3]};
+    const std::vector<double> times = GraphTimes(all);
     double best = NAN;
-    for (const double time : times) best = std::fmin(best, time);  // NaN is left aside
-    const double reference = std::fmin(dense.cublas, dense.own);
+    for (size_t i = 2; i < times.size(); ++i) best = std::fmin(best, times[i]);  // not NaN
+    const double reference = dense.cublas ? std::fmin(times[0], times[1]) : NAN;
     fmt::print(
         "| {:>11} | {:>4} | {:>4} | {:>3} | {:>7.2f} | {:>7.2f} | {:>6.2f} | {:>6.2f} | "
         "{:>6.2f} | {:>6.2f} | {:>6.2f} | {:>6.0f} | {:>5.1f} | {:>6.0e} |\n",
-        fmt::format("{}x{}", shape.d_out, shape.d_in), shape.bpw, shape.rank, tokens, dense.cublas,
-        dense.own, stream, times[0], times[1], times[2], times[3],
+        fmt::format("{}x{}", shape.d_out, shape.d_in), shape.bpw, shape.rank, tokens, times[0],
+        times[1], stream, times[2], times[3], times[4], times[5],
         1e-3 * static_cast<double>(matrices[0].bytes()) / best, reference / best, error);
     std::fflush(stdout);
   }

@@ -56,7 +56,7 @@ class OnGpu {
     params.tokens = tokens;
     params.partials = Empty(PartialFloats(params, tokens));
     params.meeting = meeting_.as<cuda::GridMeeting>();
-    AddPrefetch(SecondStageSpans(params), params);
+    AddPrefetch(*gpu_, SecondStageSpans(params), params);
     if (gpu_->meets()) return gpu_->Run(params);
     for (const auto stages : {cuda::Stages::kFirst, cuda::Stages::kSecond}) {
       params.stages = stages;
@@ -135,14 +135,15 @@ TEST(CompressedKernel, AgreesOnLongInputsAndHighRanks) {
 TEST(CompressedKernel, TokensDoNotSeeEachOther) {
   const Shape shape{70, 1800, 150, 2};
   const auto paths = RandomPaths(shape, 11);
-  // The last two: too little shared memory for 16 tokens at once.
+  // The last three: too little shared memory for 16 tokens at once, or for four.
   for (const auto& [tokens, options] : std::vector<std::pair<int, EmulatedGpuOptions>>{
            {2, {}},
            {4, {}},
            {5, {}},
            {16, {}},
            {6, {.most_shared = 48 << 10}},
-           {6, {.meets = false, .most_shared = 48 << 10}}}) {
+           {6, {.meets = false, .most_shared = 48 << 10}},
+           {3, {.most_shared = 10 << 10}}}) {
     const std::vector<float> x = RandomFloats(int64_t{tokens} * shape.d_in, 8);
     OnGpu gpu(options);
     const std::vector<float> y = RunOne(gpu, paths, x, tokens);
@@ -153,6 +154,23 @@ TEST(CompressedKernel, TokensDoNotSeeEachOther) {
           << "token " << t << " of " << tokens;
     }
   }
+}
+
+TEST(CompressedKernel, PrefetchesWhatTheCacheHolds) {
+  const auto gpu = MakeEmulatedGpu({.cache_bytes = 3000});
+  const DeviceMatrix matrix = [&] {
+    const auto paths = RandomPaths({64, 320, 40, 2}, 21);
+    const cuda::HostPath views[] = {paths[0].view, paths[1].view};
+    return DeviceMatrix(*gpu, views);
+  }();
+  const DeviceMatrix* const call[] = {&matrix};
+  CompressedParams params = CallOf(call);
+  AddPrefetch(*gpu, SecondStageSpans(params), params);  // 2 x 64 rows of 2 words: 1024 bytes
+  AddPrefetch(*gpu, FirstStageSpans(params), params);   // 2 x 64 rows of 10 words: 476 are left
+  ASSERT_EQ(params.num_prefetch, 3);
+  EXPECT_EQ(params.prefetch[1].bytes, 512);
+  EXPECT_EQ(params.prefetch[2].begin, params.matrices[0].paths[0].v);
+  EXPECT_EQ(params.prefetch[2].bytes, 476);
 }
 
 TEST(CompressedKernel, MatricesShareAnInputAndAddBiasAndResidual) {

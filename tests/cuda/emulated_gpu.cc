@@ -20,6 +20,7 @@ class EmulatedGpu final : public cuda::Gpu {
 
   std::string name() const override { return "emulated"; }
   bool meets() const override { return options_.meets; }
+  int64_t cache_bytes() const override { return options_.cache_bytes; }
 
   void* Allocate(int64_t bytes) override {
     void* memory = ::operator new(static_cast<size_t>(bytes), kAlignment);

@@ -13,6 +13,7 @@ struct EmulatedGpuOptions {
   bool downwards = false;  // threads take turns from the last to the first
   bool meets = true;
   int most_shared = 227 << 10;  // bytes, of a block
+  int64_t cache_bytes = 50 << 20;
 };
 // Memory is the machine's, poisoned when it is taken.
 std::unique_ptr<cuda::Gpu> MakeEmulatedGpu(const EmulatedGpuOptions& options = {});

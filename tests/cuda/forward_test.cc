@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "llmq/error.h"
@@ -98,6 +99,25 @@ TEST(DeviceForward, CompressedModelsEqualTheCpu) {
     ExpectAsOnCpu(pair.littlebit, {runtime, {.downwards = true}, 4, 1, 0.02});
     ExpectAsOnCpu(pair.littlebit, {runtime, {.meets = false}, 3, 3, 0.02});
   }
+}
+
+TEST(DeviceForward, SessionsOfSeveralThreadsTakeTurns) {
+  const RuntimeOptions options{.threads = 1};
+  const RuntimeModel model(ParityModel("llama-llama3"), options);
+  const DeviceModel device(testing::MakeEmulatedGpu({}), model.weights(), options);
+  const int64_t vocab = model.config().vocab_size;
+  const std::vector<int32_t> tokens = SomeTokens(3);
+  std::vector<std::vector<float>> logits(3);
+  const auto run = [&](size_t i) {
+    logits[i] = LogitsOf(*device.MakeForwardPass(4), tokens, vocab, 1);
+  };
+  run(0);
+  std::thread first(run, 1);
+  std::thread second(run, 2);
+  first.join();
+  second.join();
+  EXPECT_EQ(logits[1], logits[0]);
+  EXPECT_EQ(logits[2], logits[0]);
 }
 
 TEST(DeviceForward, ModelsWithPartsOfTheCpuOnlyAreNamed) {

@@ -82,7 +82,8 @@ std::vector<float> RunOne(Prompt& prompt, const std::vector<OwnedPath>& paths,
 }
 
 TEST(PromptProducts, EqualTheScalarKernelsBitByBit) {
-  for (const Shape& shape : {Shape{64, 64, 8, 1}, {64, 512, 32, 1},
+  for (const Shape& shape : {Shape{64, 64, 8, 1},
+                             {64, 512, 32, 1},
                              {33, 40, 13, 2},
                              {100, 300, 70, 1},
                              {40, 2500, 33, 1},
