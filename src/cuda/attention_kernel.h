@@ -11,7 +11,8 @@
 #include "cuda/kernel_params.h"
 #include "cuda/step_kernels.h"
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 // What a warp knows of the positions it has seen: the largest score, the sum of exponentials, and
 // values weighted by them; dimension Lane() + 32 i in acc[i].
@@ -178,6 +179,7 @@ LLMQ_KERNEL AttentionKernel(LLMQ_PARAMETER(AttentionParams) p) {
   if (d < p.head_dim) p.out[at + d] = sums.value / sums.sum;
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_ATTENTION_KERNEL_H_

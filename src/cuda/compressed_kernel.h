@@ -17,7 +17,8 @@
 #include "cuda/kernel_params.h"
 #include "cuda/rounded_inputs.h"
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 // Row blocks that a warp may take at once: reading four inputs from shared memory takes as long as
 // two times four dot products, so two rows share what is read.
@@ -357,6 +358,7 @@ LLMQ_KERNEL CompressedKernel(LLMQ_PARAMETER(CompressedParams) p) {
   }
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_COMPRESSED_KERNEL_H_

@@ -21,7 +21,8 @@
 #define LLMQ_UNROLL _Pragma("unroll")
 #define LLMQ_UNROLL_BY_4 _Pragma("unroll 4")
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 // The memory that a block shares, as much as the launch asked for.
 LLMQ_DEVICE unsigned char* SharedMemory() {
@@ -59,13 +60,15 @@ LLMQ_DEVICE unsigned LoadAcquire(const unsigned* from) {
   return value;
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #elif !defined(LLMQ_EMULATED_DEVICE)
 #error "Kernels are compiled by nvcc, or after tests/cuda/emulated_device.h"
 #endif
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 
@@ -89,6 +92,7 @@ LLMQ_DEVICE unsigned WarpMax(unsigned value) {
   return value;
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_DEVICE_LANGUAGE_H_

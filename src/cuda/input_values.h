@@ -8,7 +8,8 @@
 #include "cuda/device_language.h"
 #include "cuda/kernel_params.h"
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 // x[i] = from[first + i] for i in [0, 8), zero from `cols` on. Rows are aligned to 16 bytes if
 // their length is a multiple of 8.
@@ -102,6 +103,7 @@ LLMQ_DEVICE void InverseRms(const InputParams& input, int cols, int tokens, floa
   __syncthreads();
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_INPUT_VALUES_H_

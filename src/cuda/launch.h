@@ -15,7 +15,8 @@
 #include "cuda/prompt_kernels.h"
 #include "cuda/step_kernels.h"
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 struct LaunchConfig {
   int blocks = 1;
@@ -179,6 +180,7 @@ void LaunchKernel(Launcher& launcher, const AttentionParams& p) {
                   p);
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_LAUNCH_H_

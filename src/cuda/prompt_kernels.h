@@ -11,7 +11,8 @@
 #include "cuda/kernel_params.h"
 #include "cuda/rounded_inputs.h"
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 constexpr int kRoundSharedBytes = kWarps * kPreparedWords * 4 + (kWarps + 1) * 4;
 
@@ -186,6 +187,7 @@ LLMQ_KERNEL SignProductKernel(LLMQ_PARAMETER(SignProductParams) p) {
   }
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_PROMPT_KERNELS_H_

@@ -9,7 +9,8 @@
 #include "cuda/device_language.h"
 #include "cuda/kernel_params.h"
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 // A block of columns as kernels read it: 8 x 8 words of four inputs, then their scale and their
 // sum. Word 8 i + k holds the inputs of columns 32 i + k + {0, 8, 16, 24}.
@@ -46,6 +47,7 @@ LLMQ_DEVICE void PrepareColBlock(const float (&values)[8], int32_t* to) {
   }
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_ROUNDED_INPUTS_H_

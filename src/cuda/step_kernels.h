@@ -10,7 +10,8 @@
 #include "cuda/input_values.h"
 #include "cuda/kernel_params.h"
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 // Where this warp stands among all of the grid, and how many there are.
 LLMQ_DEVICE int GlobalWarp() { return static_cast<int>(blockIdx.x) * kWarps + WarpIndex(); }
@@ -215,6 +216,7 @@ LLMQ_KERNEL RopeStoreKernel(LLMQ_PARAMETER(RopeStoreParams) p) {
   }
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_CUDA_STEP_KERNELS_H_

@@ -91,7 +91,8 @@ T Shuffle(T value, int mask, int line) {
 #define __shfl_xor_sync(lanes, value, mask) ::llmq::emulated::Shuffle(value, mask, __LINE__)
 #define __threadfence() static_cast<void>(0)
 
-namespace llmq::cuda::inline LLMQ_COMPILED_FOR {
+namespace llmq::cuda {
+inline namespace LLMQ_COMPILED_FOR {
 
 inline unsigned char* SharedMemory() { return emulated::shared_memory; }
 
@@ -150,6 +151,7 @@ inline int __dp4a(int a, int b, int sum) {
   return sum;
 }
 
-}  // namespace llmq::cuda::inline LLMQ_COMPILED_FOR
+}  // namespace LLMQ_COMPILED_FOR
+}  // namespace llmq::cuda
 
 #endif  // LLMQ_TESTS_CUDA_EMULATED_DEVICE_H_
