@@ -11,15 +11,18 @@ constexpr int64_t kLeastSize = 16;
 constexpr int64_t kStrips = 8;
 constexpr double kTiny = 1e-30;
 
-// The half on and below the diagonal, in strips of rows; the rest is its mirror image.
+// The half on and below the diagonal, in strips of rows; the rest is its mirror image, also within
+// a strip: a processor may add up a row's product with a column in another order than the reverse.
 at::Tensor FloatGram(const at::Tensor& rows) {  // [n, d]
   const int64_t count = rows.size(0);
   const int64_t width = (count + kStrips - 1) / kStrips;
   at::Tensor gram = at::empty({count, count}, rows.options());
   for (int64_t first = 0; first < count; first += width) {
     const int64_t strip = std::min(width, count - first);
-    const at::Tensor left = at::mm(rows.narrow(0, first, strip),  // [w, d] . [d, first + w]
-                                   rows.narrow(0, 0, first + strip).t());
+    at::Tensor left = at::mm(rows.narrow(0, first, strip),  // [w, d] . [d, first + w]
+                             rows.narrow(0, 0, first + strip).t());
+    at::Tensor own = left.narrow(1, first, strip);
+    own.copy_(own.tril() + own.tril(-1).t());
     gram.narrow(0, first, strip).narrow(1, 0, first + strip).copy_(left);
     gram.narrow(1, first, strip).narrow(0, 0, first).copy_(left.narrow(1, 0, first).t());
   }
