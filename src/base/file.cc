@@ -33,31 +33,60 @@ std::string Reason() { return std::generic_category().message(errno); }
                               : "Check that the directory exists and is writable");
 }
 
+// Writes all of `bytes` by `write_some`, which returns what write(2) does for what is left.
+template <typename WriteSome>
+void WriteAll(const std::filesystem::path& path, std::span<const std::byte> bytes,
+              WriteSome write_some) {
+  while (!bytes.empty()) {
+    const ssize_t written = write_some(bytes);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) ThrowWriteError(path);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+// stdout is open on the file of this status.
+bool IsStdout(const struct stat& status) {
+  struct stat stdout_status;
+  return fstat(STDOUT_FILENO, &stdout_status) == 0 && status.st_dev == stdout_status.st_dev &&
+         status.st_ino == stdout_status.st_ino;
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
 // A regular file, open for reading.
 class InputFile {
  public:
   explicit InputFile(const std::filesystem::path& path)
-      : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0) ThrowOpenError(path);
+      : file_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd() < 0) ThrowOpenError(path);
     struct stat status;
-    if (fstat(fd_, &status) == 0 && S_ISREG(status.st_mode)) {
-      size_ = static_cast<size_t>(status.st_size);
-      return;
+    if (fstat(fd(), &status) != 0 || !S_ISREG(status.st_mode)) {
+      throw Error(ErrorCode::kGeneral,
+                  fmt::format("{}: expected a regular file, found something else", path.string()),
+                  "Give the path of a file");
     }
-    close(fd_);
-    throw Error(ErrorCode::kGeneral,
-                fmt::format("{}: expected a regular file, found something else", path.string()),
-                "Give the path of a file");
+    size_ = static_cast<size_t>(status.st_size);
   }
-  ~InputFile() { close(fd_); }
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
 
-  int fd() const { return fd_; }
+  int fd() const { return file_.fd(); }
   size_t size() const { return size_; }
 
  private:
-  int fd_;
+  Descriptor file_;
   size_t size_ = 0;
 };
 
@@ -123,8 +152,31 @@ void MappedFile::Release(std::span<const std::byte> part) const {
   (void)madvise(const_cast<std::byte*>(data_) + begin, (end - begin) / page * page, MADV_DONTNEED);
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
-  temporary_ = path_;
+std::filesystem::path FollowLinks(const std::filesystem::path& path) {
+  constexpr int kMostLinks = 40;  // as Linux has it
+  std::filesystem::path place = path;
+  std::error_code none;
+  for (int link = 0; link < kMostLinks && std::filesystem::is_symlink(place, none); ++link) {
+    place = place.parent_path() / std::filesystem::read_symlink(place, none);
+  }
+  return place;
+}
+
+bool CanHoldFile(const std::filesystem::path& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0) return errno != ELOOP;
+  return S_ISREG(status.st_mode);
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), target_(FollowLinks(path_)) {
+  if (!CanHoldFile(path_)) {
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("{}: expected a file to write, found a directory, pipe or device",
+                            path_.string()),
+                "Choose another path");
+  }
+  temporary_ = target_;
   temporary_ += fmt::format(".{}.tmp", getpid());
   fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd_ < 0) ThrowWriteError(path_);
@@ -144,13 +196,10 @@ void AtomicFile::Append(std::span<const std::byte> bytes) {
 void AtomicFile::Append(std::string_view text) { Append(AsBytes(text)); }
 
 void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) ThrowWriteError(path_);
-    offset += static_cast<uint64_t>(written);
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
+  WriteAll(path_, bytes, [&](std::span<const std::byte> left) {
+    const uint64_t place = offset + bytes.size() - left.size();
+    return pwrite(fd_, left.data(), left.size(), static_cast<off_t>(place));
+  });
 }
 
 void AtomicFile::Flush() {
@@ -161,7 +210,7 @@ void AtomicFile::Commit() {
   Flush();
   close(fd_);
   fd_ = -1;
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (rename(temporary_.c_str(), target_.c_str()) != 0) {
     const int rename_errno = errno;
     unlink(temporary_.c_str());
     errno = rename_errno;
@@ -182,6 +231,25 @@ void WriteFileAtomically(const std::filesystem::path& path, std::string_view tex
   AtomicFile file(path);
   file.Append(text);
   file.Commit();
+}
+
+bool IsStream(const std::filesystem::path& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return false;
+  return !S_ISREG(status.st_mode) || IsStdout(status);
+}
+
+void WriteTextOutput(const std::filesystem::path& path, std::string_view text) {
+  if (!IsStream(path)) return WriteFileAtomically(path, text);
+  struct stat status;
+  // stdout's own descriptor, so that what is printed later follows and does not overwrite.
+  const bool is_stdout = stat(path.c_str(), &status) == 0 && IsStdout(status);
+  const Descriptor stream(is_stdout ? dup(STDOUT_FILENO)
+                                    : open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (stream.fd() < 0) ThrowWriteError(path);
+  WriteAll(path, AsBytes(text), [&](std::span<const std::byte> left) {
+    return write(stream.fd(), left.data(), left.size());
+  });
 }
 
 void EnsureWritableDirectory(const std::filesystem::path& directory) {

@@ -1,7 +1,8 @@
 // Files as the rest of the program sees them: read-only mappings in, atomic writes out.
 //
 // Nothing here knows a format. An output exists at its path complete or not at all: AtomicFile
-// writes to a temporary beside it and renames. Inputs are mapped read-only and never modified.
+// writes to a temporary beside it and renames. Inputs are mapped read-only and never modified. A
+// symbolic link stays one: what it points to is replaced.
 #ifndef LLMQ_BASE_FILE_H_
 #define LLMQ_BASE_FILE_H_
 
@@ -46,11 +47,19 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// Where `path` leads: itself, or behind the last of its symbolic links, which may point to nothing.
+std::filesystem::path FollowLinks(const std::filesystem::path& path);
+
+// A file can appear at `path`: there is none or a regular one (behind links), not a directory, a
+// pipe, a device or a link to itself.
+bool CanHoldFile(const std::filesystem::path& path);
+
 // Writes a file so that it appears at `path` complete or not at all. The temporary lies beside it
 // and is removed if Commit() was not reached.
 class AtomicFile {
  public:
-  // Throws Error{kGeneral} if the directory is missing or not writable.
+  // Throws Error{kGeneral} if the directory is missing or not writable, or if not
+  // CanHoldFile(path).
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -72,6 +81,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_;
+  std::filesystem::path target_;  // path_ behind links
   std::filesystem::path temporary_;
   int fd_ = -1;
   uint64_t size_ = 0;
@@ -83,6 +93,13 @@ std::string ReadTextFile(const std::filesystem::path& path, uint64_t max_bytes =
 
 // AtomicFile in one call.
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view text);
+
+// `path` names a pipe, a device or what stdout goes to (a shell's >(...), /dev/stdout): something
+// that text can be written to but no file can replace.
+bool IsStream(const std::filesystem::path& path);
+
+// Text to a place that the user named: into a stream as it stands, else as WriteFileAtomically.
+void WriteTextOutput(const std::filesystem::path& path, std::string_view text);
 
 // Creates `directory` and its parents if needed and proves that a file can be made there.
 // Throws Error{kGeneral} naming the directory and the reason.

@@ -163,11 +163,6 @@ fs::path OutputPath(const CompressArguments& arguments) {
 void CheckOutputIsNoInput(const fs::path& output, const fs::path& model_directory,
                           const TextArguments& text) {
   std::error_code failure;
-  if (fs::is_directory(output, failure)) {
-    throw Error(ErrorCode::kInvalidArguments,
-                fmt::format("{}: expected a file to write, found a directory", output.string()),
-                "Choose another --output-name");
-  }
   if (!fs::exists(output, failure)) return;
   const auto refuse_if = [&](const fs::path& input) {
     if (!SameFile(output, input)) return;

@@ -47,9 +47,23 @@ uint64_t CheckConversion(const CompressArguments& arguments, const ModelFiles& f
   return PlannedGgufLossyBytes(files, config, options, arguments.model);
 }
 
+void CheckMetadataPath(const fs::path& path, const fs::path& model, const TextArguments& text) {
+  if (IsStream(path)) return;
+  if (!CanHoldFile(path)) {
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("--export-metadata {}: expected a file to write, found a directory",
+                            path.string()),
+                "Choose another path");
+  }
+  CheckOutputIsNoInput(path, model, text);
+  const fs::path parent = path.parent_path();
+  EnsureWritableDirectory(parent.empty() ? fs::path(".") : parent);
+}
+
 // The places that will be written. Creates the directories.
 void CheckDestinations(const CompressArguments& arguments, const fs::path& model) {
   const fs::path output = OutputPath(arguments);
+  CheckCanHoldOutput(output);
   CheckOutputIsNoInput(output, model, arguments.text);
   EnsureWritableDirectory(arguments.output_dir);
   if (!arguments.export_metadata.empty()) {
@@ -59,9 +73,7 @@ void CheckDestinations(const CompressArguments& arguments, const fs::path& model
                               arguments.export_metadata),
                   "Choose another path");
     }
-    CheckOutputIsNoInput(arguments.export_metadata, model, arguments.text);
-    const fs::path parent = fs::path(arguments.export_metadata).parent_path();
-    EnsureWritableDirectory(parent.empty() ? fs::path(".") : parent);
+    CheckMetadataPath(arguments.export_metadata, model, arguments.text);
   }
   std::error_code failure;
   if (!arguments.resume.empty() && !fs::is_directory(arguments.resume, failure)) {
@@ -207,8 +219,8 @@ CompressOutcome CompressAsAsked(const CompressArguments& arguments,
           ? CompressToThreshold(arguments, environment, options, held_out, observer, progress)
           : CompressOnce(arguments, options, held_out, observer, progress);
   if (!arguments.export_metadata.empty()) {
-    WriteFileAtomically(arguments.export_metadata,
-                        ExportFactorizationMetadata(LittleBitFile(options.output), true));
+    WriteTextOutput(arguments.export_metadata,
+                    ExportFactorizationMetadata(LittleBitFile(options.output), true));
   }
   return outcome;
 }

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/file.h"
 #include "cli/human_units.h"
 #include "cli/quality_search.h"
 #include "llmq/error.h"
@@ -30,7 +31,7 @@ class TryFile {
 
   const fs::path& path() const { return path_; }
   void DeliverAs(const fs::path& output) {
-    fs::rename(path_, output);
+    fs::rename(path_, FollowLinks(output));
     path_.clear();
   }
 
@@ -44,7 +45,7 @@ class TryFile {
 
 // "m.littlebit" -> "m.try-0.3000.littlebit": beside the output, so that delivering it is a rename.
 fs::path TryPath(const fs::path& output, double bpw) {
-  return output.parent_path() /
+  return FollowLinks(output).parent_path() /
          fmt::format("{}.try-{:.4f}{}", output.stem().string(), bpw, output.extension().string());
 }
 

@@ -84,11 +84,7 @@ fs::path OutputPathOf(const ConvertOptions& options, OutputFormat format) {
                             options.output_name),
                 "Name the directory with --output-dir");
   }
-  if (fs::is_directory(output, failure)) {
-    throw Error(ErrorCode::kInvalidArguments,
-                fmt::format("{}: expected a file to write, found a directory", output.string()),
-                "Choose another --output-name");
-  }
+  CheckCanHoldOutput(output);
   if (fs::equivalent(output, options.input, failure)) {
     throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("{}: writing it would overwrite the input", output.string()),

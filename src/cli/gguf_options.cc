@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/file.h"
 #include "cli/interrupt.h"
 #include "llmq/error.h"
 
@@ -81,6 +82,14 @@ std::string OutputFileName(const std::string& stem, const std::string& name, Out
   if (!name.empty()) return HasExtension(name) ? name : name + extension;
   if (format != OutputFormat::kGgufLossy) return stem + extension;
   return fmt::format("{}-lossy-{}{}", stem, CanonicalFileType(arguments.quant), extension);
+}
+
+void CheckCanHoldOutput(const fs::path& output) {
+  if (CanHoldFile(output)) return;
+  throw Error(ErrorCode::kInvalidArguments,
+              fmt::format("{}: expected a file to write, found a directory, pipe or device",
+                          output.string()),
+              "Choose another --output-dir or --output-name");
 }
 
 Conversion Convert(const LittleBitFile& input, const fs::path& output, OutputFormat format,

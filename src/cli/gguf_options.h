@@ -40,6 +40,9 @@ LossyOptions MakeLossyOptions(const GgufArguments& arguments, int threads);
 std::string OutputFileName(const std::string& stem, const std::string& name, OutputFormat format,
                            const GgufArguments& arguments);
 
+// Throws Error{kInvalidArguments} where a directory, a pipe or a device has the name.
+void CheckCanHoldOutput(const std::filesystem::path& output);
+
 struct Conversion {
   std::vector<std::filesystem::path> files;
   uint64_t bytes = 0;

@@ -192,7 +192,7 @@ void RunLittleBitInfo(const LittleBitInfoOptions& options, Output& output) {
                               options.export_metadata),
                   "Choose another path");
     }
-    WriteFileAtomically(options.export_metadata, ExportFactorizationMetadata(file, true));
+    WriteTextOutput(options.export_metadata, ExportFactorizationMetadata(file, true));
   }
   const Statistics statistics = Collect(file);
   output.Result(InfoJson(options, file, statistics), InfoText(options, file, statistics));

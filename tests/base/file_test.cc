@@ -2,10 +2,13 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <thread>
 
 #include "base/bytes.h"
 #include "llmq/error.h"
@@ -70,6 +73,48 @@ TEST_F(FileTest, AnOldFileSurvivesAnAbandonedWrite) {
   WriteFileAtomically(directory_ / "out", "old");
   { AtomicFile(directory_ / "out").Append("new"); }
   EXPECT_EQ(ReadTextFile(directory_ / "out"), "old");
+}
+
+TEST_F(FileTest, ALinkStaysAndItsTargetIsReplaced) {
+  fs::create_directory(directory_ / "far");
+  WriteFileAtomically(directory_ / "far" / "target", "old");
+  fs::create_symlink("far/target", directory_ / "link");
+  fs::create_symlink("link", directory_ / "chain");
+  fs::create_symlink("far/none", directory_ / "dangling");
+  WriteFileAtomically(directory_ / "chain", "new");
+  WriteFileAtomically(directory_ / "dangling", "first");
+  EXPECT_TRUE(fs::is_symlink(directory_ / "chain"));
+  EXPECT_TRUE(fs::is_symlink(directory_ / "link"));
+  EXPECT_EQ(ReadTextFile(directory_ / "far" / "target"), "new");
+  EXPECT_EQ(ReadTextFile(directory_ / "far" / "none"), "first");
+}
+
+TEST_F(FileTest, ALinkToItselfIsAnError) {
+  fs::create_symlink("loop", directory_ / "loop");
+  EXPECT_EQ(CodeOf([&] { WriteFileAtomically(directory_ / "loop", "x"); }), ErrorCode::kGeneral);
+  EXPECT_TRUE(fs::is_symlink(directory_ / "loop"));
+}
+
+TEST_F(FileTest, APipeIsWrittenNotReplaced) {
+  const fs::path pipe = directory_ / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_FALSE(CanHoldFile(pipe));
+  EXPECT_TRUE(IsStream(pipe));
+  EXPECT_EQ(CodeOf([&] { AtomicFile{pipe}; }), ErrorCode::kGeneral);
+  std::string read;
+  std::thread reader([&] { std::ifstream(pipe) >> read; });
+  WriteTextOutput(pipe, "text");
+  reader.join();
+  EXPECT_EQ(read, "text");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+}
+
+TEST_F(FileTest, ADirectoryIsNeitherFileNorStream) {
+  EXPECT_FALSE(CanHoldFile(directory_));
+  EXPECT_FALSE(IsStream(directory_));
+  EXPECT_FALSE(IsStream(directory_ / "none"));
+  EXPECT_TRUE(CanHoldFile(directory_ / "none"));
+  EXPECT_EQ(CodeOf([&] { WriteTextOutput(directory_, "x"); }), ErrorCode::kGeneral);
 }
 
 TEST_F(FileTest, MissingFileIsModelNotFound) {

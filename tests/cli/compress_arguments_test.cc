@@ -130,7 +130,6 @@ TEST(CompressArguments, NeverOverwritesAnInput) {
   EXPECT_TRUE(refused("model/config.json"));
   EXPECT_TRUE(refused("hard.littlebit"));
   EXPECT_TRUE(refused("soft.littlebit"));
-  EXPECT_TRUE(refused("model"));  // a directory
   EXPECT_FALSE(refused("old.littlebit"));
   EXPECT_FALSE(refused("new.littlebit"));
 }

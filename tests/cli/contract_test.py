@@ -712,6 +712,22 @@ class Success(ContractTest):
         self.assertEqual(self.left_over(), ["m.json"])
         self.assertIn("q_proj", json.dumps(json.loads((self.out / "m.json").read_text())))
 
+    def test_export_metadata_to_what_is_no_file(self):
+        self.out.mkdir()
+        script = '"$0" --format json littlebit info "$1" --export-metadata /proc/self/fd/1 > "$2"'
+        path = self.work / "both.json"
+        subprocess.run(["sh", "-c", script, settings.tool, self.littlebit_file(), path], check=True)
+        decoder, text = json.JSONDecoder(), path.read_text()
+        metadata, end = decoder.raw_decode(text)
+        self.assertIn("q_proj", json.dumps(metadata))
+        self.assertIn("body_bpw", json.loads(text[end:]))
+        self.assert_fails(["littlebit", "info", self.littlebit_file(), "--export-metadata", self.out], 1, "directory")
+        pipe = self.work / "m.gguf"
+        os.mkfifo(pipe)
+        self.assert_fails(["littlebit", "convert", self.littlebit_file(), "gguf-ext", "-o", self.work, "-n", "m"], 2,
+                          "expected a file to write")
+        self.assertTrue(pipe.is_fifo())
+
     def test_run(self):
         model = settings.models / "stories260k/hf-f32"
         command = ["littlebit", "run", model, "-n", "20"]
