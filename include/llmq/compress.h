@@ -52,7 +52,7 @@ constexpr const char* ImportanceModeName(ImportanceMode mode) {
 // What training moves: everything but embedding and head, or not the signs either.
 enum class TrainedPart { kAll, kScales };
 
-// Of matrix products in training. kAuto: bf16 on CUDA devices, float32 on the CPU.
+// Of matrix products in training. kAuto: bf16 on CUDA devices from compute capability 8 on, else float32.
 enum class TrainPrecision { kAuto, kFloat32, kBf16 };
 // Whether training keeps what each block computed, or computes it again on the way back: the same
 // result, with less memory and a third more work. kAuto: on if it would not fit otherwise.
@@ -67,6 +67,8 @@ struct TrainOptions {
   // layer's is divided by the teacher's mean square, which is several times larger.
   double hidden_weight = 1.0;
   double warmup_share = 0.02;
+  // Share (0 to 1) of the sequences of training that the original model writes itself.
+  double own_text = 0;
   Surrogate surrogate = Surrogate::kSmoothSign;
   // Of scales, norms and biases to that of latents; scales move by this share of their size.
   double scale_rate = 1;

@@ -21,6 +21,10 @@ const char* RecipeName(Recipe recipe);
 // further the signs have to go.
 double LearningRateFor(double body_bpw);
 
+// TrainOptions::own_text of recipe auto where the user gives no text: the built-in one is seldom of
+// the model's kind (docs/results.md, "Own text").
+inline constexpr double kOwnTextShare = 0.5;
+
 // RankOptions::overcompleteness of a start: the published ones begin with singular vectors.
 int64_t Overcompleteness(InitMethod init);
 // Allocation keeps ranks within the smaller side below this rate: there the loss that is predicted

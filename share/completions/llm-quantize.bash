@@ -52,7 +52,7 @@ _llm_quantize() {
     littlebitcompress) options+=" --revision --target-bpw --rank --quality-threshold -o --output-dir -n --output-name
         --calibration-data --calibration-samples --held-out-data --no-checkpoints --checkpoint-dir --resume
         --skip-validation --recipe --effort --time-budget --init --importance --allocation --residual --scale-bits --kv-rank-factor --budget-scope --embedding-bits --head-bits
-        --train-tokens --train-lr --train-batch --surrogate --latent-scale --block-tokens --absorption --kd-tokens --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
+        --train-tokens --train-lr --own-text --train-batch --surrogate --latent-scale --block-tokens --absorption --kd-tokens --train-precision --gradient-checkpointing --device --seed --threads --dry-run --export-metadata --gguf-quant
         --pre-tokenizer --max-shard-size" ;;
     littlebitinfo) options+=" --layers --verify --export-metadata" ;;
     littlebitconvert) options+=" -o --output-dir -n --output-name --gguf-quant --pre-tokenizer --max-shard-size

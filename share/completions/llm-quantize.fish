@@ -61,6 +61,7 @@ $tool -n "$compress; or $convert" -l embedding-bits -xa '16 8 6 4 auto' -d 'Bits
 $tool -n $compress -l head-bits -xa '16 8 6 4 auto' -d 'Bits of an untied head'
 $tool -n $compress -l train-tokens -x -d 'Tokens to train on'
 $tool -n $compress -l train-lr -x -d 'Peak learning rate'
+$tool -n $compress -l own-text -x -d 'Share of text that the model writes'
 $tool -n $compress -l train-batch -x -d 'Sequences per step'
 $tool -n $compress -l surrogate -xa 'smooth-sign straight-through' -d 'Gradient of the sign'
 $tool -n $compress -l block-tokens -x -d 'Train blocks one by one on so many tokens'

@@ -202,6 +202,10 @@ CompressOptions MakeCompressOptions(const CompressArguments& arguments,
   options.rank.manual_rank = arguments.rank.value_or(0);
   options.train = arguments.train;
   ApplyRecipeArguments(arguments.recipe, options);
+  const bool has_no_text = arguments.text.calibration_data.empty();
+  if (has_no_text && arguments.recipe.recipe == Recipe::kAuto && !arguments.recipe.own_text) {
+    options.train.own_text = kOwnTextShare;
+  }
   options.svd_precision = environment.precision;
   options.budget_scope = arguments.budget_scope;
   options.table_bits = WantedTableBits(arguments);

@@ -81,7 +81,7 @@ void AddTrainingOptions(CLI::App& app, CompressArguments& a) {
       ->type_name("INT")
       ->capture_default_str();
   AddChoice(app, "--train-precision", a.train.precision, kPrecisions,
-            "Matrix products in training: auto, float32, bf16 (auto: bf16 on CUDA)")
+            "Matrix products in training: auto, float32, bf16 (auto: bf16 where it is fast)")
       ->default_str("auto");
   AddChoice(app, "--gradient-checkpointing", a.train.gradient_checkpointing, kGradientCheckpointing,
             "Less memory, a third more work in training: auto, on, off (auto: if needed)")

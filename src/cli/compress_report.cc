@@ -66,6 +66,7 @@ Json TrainingJson(const CompressReport& report) {
           {"last_loss", report.last_loss},
           {"block_tokens", report.training.block_tokens},
           {"kd_tokens", report.training.kd_tokens},
+          {"own_text", report.training.own_text},
           {"learning_rate", report.trained_tokens > 0 ? report.training.learning_rate : 0},
           {"seconds", report.train_seconds},
           {"calibrate_seconds", report.calibrate_seconds},

@@ -118,6 +118,9 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
   app.add_option("--train-lr", a.learning_rate,
                  "Peak learning rate (recipe auto: by the bits per weight)")
       ->type_name("FLOAT");
+  app.add_option("--own-text", a.own_text,
+                 "Share of the training text that the model writes itself (0.5 without any given)")
+      ->type_name("SHARE");
   AddChoice(app, "--surrogate", a.surrogate, kSurrogates,
             "Gradient of the sign: smooth-sign, straight-through");
   AddChoice(app, "--latent-scale", a.latent_scale, kSwitch,
@@ -134,6 +137,9 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
 void CheckRecipeValues(const RecipeArguments& arguments) {
   if (const auto rate = arguments.learning_rate; rate && !(*rate > 0 && *rate <= 1)) {
     ThrowRange("--train-lr", "a number above 0 and at most 1", *rate);
+  }
+  if (const auto share = arguments.own_text; share && !(*share >= 0 && *share <= 1)) {
+    ThrowRange("--own-text", "a share from 0 to 1", *share);
   }
   if (const auto bits = arguments.scale_bits; bits && !IsScaleBits(*bits)) {
     ThrowRange("--scale-bits", "16, 8, 6 or 4", *bits);
@@ -182,6 +188,7 @@ void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& opt
   overrides.Set("scale bits", arguments.scale_bits, options.rank.scale_bits);
   overrides.Set("kv rank factor", arguments.kv_rank_factor, options.rank.kv_rank_factor);
   overrides.Set("rate", arguments.learning_rate, options.train.learning_rate);
+  overrides.Set("own text", arguments.own_text, options.train.own_text);
   overrides.Set("surrogate", arguments.surrogate, kSurrogates, options.train.surrogate);
   overrides.Set("latent scale", arguments.latent_scale, kSwitch, options.train.latent_scale);
   overrides.Set("block tokens", arguments.block_tokens, options.train.block_tokens);

@@ -27,6 +27,7 @@ struct RecipeArguments {
   std::optional<int> scale_bits;
   std::optional<double> kv_rank_factor;
   std::optional<double> learning_rate;
+  std::optional<double> own_text;
   std::optional<Surrogate> surrogate;
   std::optional<bool> latent_scale;
   std::optional<int64_t> block_tokens;

@@ -19,6 +19,7 @@ namespace {
 // The driver's own library; absent on machines without an NVIDIA driver.
 constexpr const char* kDriverName = "libcuda.so.1";
 constexpr const char* kTorchCudaName = "libtorch_cuda.so";
+constexpr const char* kNoDriver = "no CUDA driver on this machine";
 
 // LibTorch's folder: that of the library which holds a function of it.
 std::filesystem::path TorchFolder() {
@@ -30,7 +31,7 @@ std::filesystem::path TorchFolder() {
 // nullopt on success, otherwise why there is no CUDA.
 std::optional<std::string> OpenCuda() {
   if (dlopen(kDriverName, RTLD_NOW | RTLD_LOCAL) == nullptr) {
-    return "no CUDA driver on this machine";
+    return kNoDriver;
   }
   // Handles of cuBLAS are only deterministic with a fixed workspace, which it reads from here.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
@@ -44,18 +45,26 @@ std::optional<std::string> OpenCuda() {
   return std::nullopt;
 }
 
-// From the driver, which OpenCuda() has loaded; "NVIDIA GPU" if it does not answer.
-std::string CudaName(int index) {
-  using GetDevice = int (*)(int* device, int ordinal);
-  using GetName = int (*)(char* name, int length, int device);
-  void* driver = dlopen(kDriverName, RTLD_NOW | RTLD_LOCAL);
-  const auto get_device = reinterpret_cast<GetDevice>(dlsym(driver, "cuDeviceGet"));
-  const auto get_name = reinterpret_cast<GetName>(dlsym(driver, "cuDeviceGetName"));
-  char name[256] = {};
+// A function of the driver, which OpenCuda() has loaded; null if it has none of this name.
+template <typename Function>
+Function FromDriver(const char* name) {
+  return reinterpret_cast<Function>(dlsym(dlopen(kDriverName, RTLD_NOW | RTLD_LOCAL), name));
+}
+
+// The driver's number of a device; nullopt if it does not answer.
+std::optional<int> DriverDevice(int index) {
+  const auto get_device = FromDriver<int (*)(int* device, int ordinal)>("cuDeviceGet");
   int device = 0;
-  const bool answered = get_device != nullptr && get_name != nullptr &&
-                        get_device(&device, index) == 0 &&
-                        get_name(name, sizeof(name) - 1, device) == 0;
+  if (get_device == nullptr || get_device(&device, index) != 0) return std::nullopt;
+  return device;
+}
+
+std::string CudaName(int index) {
+  const auto get_name = FromDriver<int (*)(char* name, int length, int device)>("cuDeviceGetName");
+  const std::optional<int> device = DriverDevice(index);
+  char name[256] = {};
+  const bool answered =
+      device && get_name != nullptr && get_name(name, sizeof(name) - 1, *device) == 0;
   return answered ? name : "NVIDIA GPU";
 }
 
@@ -73,9 +82,35 @@ std::optional<int> CudaIndex(const std::string& wanted) {
 void PreferDeterministicCuda() {
   at::Context& context = at::globalContext();
   context.setDeterministicAlgorithms(true, /*warn_only=*/true);
-  // The backward passes of these two attention kernels add in any order.
+  // Unset memory is not read here; to fill it costs a pass over every new tensor.
+  context.setDeterministicFillUninitializedMemory(false);
+  // The backward passes of these attention kernels add in any order.
   context.setSDPUseFlash(false);
   context.setSDPUseMemEfficient(false);
+#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 5
+  context.setSDPUseCuDNN(false);
+#endif
+}
+
+// nullopt if the device computes. One that LibTorch has no code for is counted like the others.
+std::optional<std::string> TryDevice(at::Device device) {
+  constexpr int64_t kSize = 8;
+  try {
+    const at::Tensor ones = at::ones({kSize, kSize}, device);
+    (void)at::mm(ones, ones).sum().item<float>();
+    return std::nullopt;
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  }
+}
+
+// nullopt on success, otherwise why the device cannot be had.
+std::optional<std::string> OpenDevice(int index) {
+  if (std::optional<std::string> reason = OpenCuda()) return reason;
+  const int count = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->deviceCount();
+  if (index >= count) return fmt::format("{} of them", count);
+  PreferDeterministicCuda();
+  return TryDevice(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)));
 }
 
 }  // namespace
@@ -88,22 +123,26 @@ DeviceChoice ChooseDevice(const std::string& wanted) {
     throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("--device: expected auto, cpu, cuda or cuda:N, found {}", wanted));
   }
-  if (const std::optional<std::string> reason = OpenCuda()) {
-    if (wanted == "auto") return cpu;
+  if (const std::optional<std::string> reason = OpenDevice(*index)) {
+    if (wanted == "auto") return {at::kCPU, "cpu", *reason == kNoDriver ? "" : *reason};
     throw Error(ErrorCode::kGeneral,
                 fmt::format("--device {}: expected a CUDA device, found {}", wanted, *reason),
-                "Use --device cpu");
+                "Use --device cpu, or name one of the devices there are");
   }
-  const int count = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->deviceCount();
-  if (*index >= count) {
-    throw Error(ErrorCode::kGeneral,
-                fmt::format("--device {}: expected a CUDA device below {}, found {}", wanted, count,
-                            *index),
-                "Name one of the devices there are");
-  }
-  PreferDeterministicCuda();
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(*index));
   return {device, fmt::format("cuda:{} ({})", *index, CudaName(*index))};
+}
+
+bool HasFastBf16(at::Device device) {
+  constexpr int kMajorCapability = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+  constexpr int kFirstFast = 8;
+  if (!device.is_cuda()) return false;
+  const auto get_attribute =
+      FromDriver<int (*)(int* value, int attribute, int device)>("cuDeviceGetAttribute");
+  const std::optional<int> number = DriverDevice(device.index());
+  int major = 0;
+  return number && get_attribute != nullptr &&
+         get_attribute(&major, kMajorCapability, *number) == 0 && major >= kFirstFast;
 }
 
 std::optional<uint64_t> FreeMemoryBytes(at::Device device) {

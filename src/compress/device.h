@@ -17,12 +17,17 @@ namespace llmq {
 struct DeviceChoice {
   at::Device device = at::kCPU;
   std::string description;  // "cpu" or "cuda:0 (NVIDIA ...)"
+  // Why `auto` did not take the CUDA device that seems to be there; empty: nothing to say.
+  std::string passed_over;
 };
 
 // `wanted`: auto, cpu, cuda or cuda:N. Throws Error{kInvalidArguments} for another word,
 // Error{kGeneral} if CUDA is wanted and cannot be had, saying why; auto then means the CPU. Must be
 // called before anything else asks LibTorch about CUDA.
 DeviceChoice ChooseDevice(const std::string& wanted);
+
+// It multiplies bf16 faster than float32: CUDA devices of compute capability 8 and above.
+bool HasFastBf16(at::Device device);
 
 // Of the device, or of the machine for the CPU; nullopt if it cannot be known.
 std::optional<uint64_t> FreeMemoryBytes(at::Device device);

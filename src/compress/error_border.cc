@@ -12,7 +12,15 @@ namespace {
 
 Error OutOfMemory(const std::string& what) {
   return Error(ErrorCode::kOutOfMemory, "compress: expected enough memory, found: " + what,
-               "Use fewer --threads, or --train-tokens 0");
+               "Use --train-tokens 0, --device cpu or fewer --threads");
+}
+
+// LibTorch reports failed allocations of the CPU and of CUDA's libraries as plain errors.
+bool IsOutOfMemory(const std::string& what) {
+  for (const char* sign : {"can't allocate memory", "out of memory", "ALLOC_FAILED"}) {
+    if (what.find(sign) != std::string::npos) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -29,8 +37,7 @@ CompressReport CompressConvertingErrors(const CompressOptions& options,
     throw OutOfMemory(error.what_without_backtrace());
   } catch (const c10::Error& error) {
     const std::string what = error.what_without_backtrace();
-    // The CPU allocator of LibTorch reports a failed allocation as a plain c10::Error.
-    if (what.find("can't allocate memory") != std::string::npos) throw OutOfMemory(what);
+    if (IsOutOfMemory(what)) throw OutOfMemory(what);
     throw Error(ErrorCode::kGeneral, "compress: LibTorch: " + what);
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kGeneral, std::string("compress: ") + error.what());

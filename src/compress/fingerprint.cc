@@ -103,6 +103,7 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& 
   add("learning rate", fmt::format("{}", train.learning_rate));
   add("batch sequences", fmt::format("{}", train.batch_sequences));
   add("hidden weight", fmt::format("{}", train.hidden_weight));
+  add("own text", fmt::format("{}", train.own_text));
   add("scale rate", fmt::format("{}", train.scale_rate));
   add("warm-up share", fmt::format("{}", train.warmup_share));
   add("surrogate", train.surrogate == Surrogate::kSmoothSign ? "smooth sign" : "straight-through");

@@ -100,7 +100,7 @@ PackedLayer Packed(RunContext& run, size_t index) {
   const LayerFactors factors = run.student->Factors(index);
   const TensorView& weight = run.checkpoint.Get(run.plan.layers[index].linear.name + ".weight");
   LittleBitLinear linear = PackFactors(factors, weight.name);
-  const double error = StoredError(ToTorch(weight), linear);
+  const double error = StoredError(ToTorch(weight).to(run.device.device), linear);
   run.checkpoint.Release(weight);
   run.report.layers[index].relative_error = error;
   return {std::move(linear), error};
@@ -189,6 +189,9 @@ CompressReport RunPipeline(const CompressOptions& options, CompressObserver& obs
   RunContext run = Open(options, observer);
   ReportPlan(run);
   run.report.device = run.device.description;
+  if (!run.device.passed_over.empty()) {
+    observer.Warning("the CUDA device is not used: " + run.device.passed_over);
+  }
   observer.Info(fmt::format("Device: {}, {} worker{}", run.device.description, run.workers.size(),
                             run.workers.size() == 1 ? "" : "s"));
   if (const int64_t count = run.checkpoint.tensors_left_out(); count > 0) {

@@ -48,6 +48,7 @@ struct RunContext {
   OutputPlan output_plan;                     // follows from the two
   TrainOptions train;                         // settled by the memory, text and time stages
   std::vector<int32_t> tokens;                // of the training text
+  std::optional<int32_t> bos;                 // what begins its documents
   std::vector<ChannelStatistics> statistics;  // per linear; empty: not measured
   std::vector<LayerState> layers;             // per linear; after factorization
   std::map<std::string, at::Tensor> frame;    // norms and biases that block training has changed

@@ -40,6 +40,7 @@ void ApplyRecipe(Recipe recipe, CompressOptions& options) {
   options.train.kd_tokens = 0;
   options.train.surrogate = Surrogate::kSmoothSign;
   options.train.learning_rate = is_auto ? 0 : kLittleBitRate;
+  options.train.own_text = 0;
   options.train.scale_rate = is_auto ? kAutoScaleRate : 1;
 }
 

@@ -44,5 +44,29 @@ TEST(DataLoader, RepeatsASingleSequence) {
   EXPECT_TRUE(loader.Batch(0)[2].equal(at::arange(4, at::kLong)));
 }
 
+TEST(DataLoader, AShareComesFromElsewhereInItsOrder) {
+  std::vector<int32_t> other(12);
+  std::iota(other.begin(), other.end(), 1000);  // 3 sequences
+  DataLoader mixed(Counting(64), 4, 2, 3), plain(Counting(64), 4, 1, 3);
+  mixed.MixIn(other, 0.5);
+  for (int64_t step = 0; step < 20; ++step) {
+    const at::Tensor batch = mixed.Batch(step);
+    EXPECT_TRUE(batch[0].equal(plain.Batch(step)[0]));
+    const int64_t begin = 1000 + step % 3 * 4;
+    EXPECT_TRUE(batch[1].equal(at::arange(begin, begin + 4, at::kLong)));
+  }
+}
+
+TEST(DataLoader, AShareMayBeUnevenOrAll) {
+  const std::vector<int32_t> other(4, 1000);
+  const auto count = [&](double share) {
+    DataLoader mixed(Counting(64), 4, 10, 3);
+    mixed.MixIn(other, share);
+    return mixed.Batch(7).select(1, 0).eq(1000).sum().item<int64_t>();
+  };
+  EXPECT_EQ(count(0.3), 3);
+  EXPECT_EQ(count(1), 10);
+}
+
 }  // namespace
 }  // namespace llmq

@@ -102,6 +102,28 @@ TEST_F(AutoRecipe, ResumesToTheSameBytesWithoutCalibratingAgain) {
   }
 }
 
+TEST_F(AutoRecipe, TrainsOnTextOfTheModelsOwn) {
+  const std::string plain = Run();
+  options_.train.own_text = 0.5;
+  options_.threads = 1;
+  const std::string own = Run();
+  EXPECT_EQ(stages_, (std::vector<std::string>{"Calibrating", "Measuring", "Factorizing",
+                                               "Writing text", "Training", "Writing"}));
+  EXPECT_FALSE(own == plain);
+  EXPECT_EQ(report_.training.own_text, 0.5);
+  options_.threads = 3;
+  EXPECT_TRUE(Run() == own);
+  for (const char* stage : {"Writing text", "Training"}) {
+    options_.checkpoint_dir = directory_ / "checkpoints";
+    options_.resume = false;
+    RecordingObserver observer;
+    observer.StopAt(stage, stage == std::string("Training") ? 2 : 0);
+    EXPECT_THROW((void)RunPipeline(options_, observer), Error) << stage;
+    options_.resume = true;
+    EXPECT_TRUE(Run() == own) << stage;
+  }
+}
+
 // Sequences so long that no machine has the memory; the text then cuts them.
 TEST_F(AutoRecipe, GoesByBlocksIfTheWholeDoesNotFit) {
   TinyCheckpointOptions model = testing::TinyModelOptions();
@@ -120,10 +142,20 @@ TEST_F(AutoRecipe, GoesByBlocksIfTheWholeDoesNotFit) {
 }
 
 TEST_F(AutoRecipe, CalibratesWithoutTrainingToo) {
+  (void)Run();
+  const auto first_block = [&] {
+    int64_t bytes = 0;
+    for (size_t i = 0; i < report_.layers.size() / 2; ++i) {
+      bytes += LittleBitPayloadBytes(report_.layers[i].shape);
+    }
+    return bytes;
+  };
+  const int64_t before_training = first_block();
   options_.train.tokens = 0;
   (void)Run();
   EXPECT_EQ(report_.trained_tokens, 0);
   EXPECT_EQ(stages_.front(), "Calibrating");
+  EXPECT_GT(first_block(), before_training);  // no training makes up for its errors
 }
 
 TEST_F(AutoRecipe, AllocatesWhatAFileBudgetLeaves) {

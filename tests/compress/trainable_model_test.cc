@@ -45,6 +45,32 @@ TEST_P(Parity, LogitsEqualThoseOfTransformers) {
   EXPECT_LT(largest, 1e-4);
 }
 
+// A text read in parts, each behind what the prefix keeps, has the logits of the text read at once.
+TEST_P(Parity, ReadingOnEqualsReadingAtOnce) {
+  const std::string name = GetParam();
+  const bool shipped = name.starts_with("stories260k-");
+  const Checkpoint checkpoint(
+      shipped ? fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / name.substr(12) : kParity / name);
+  const auto tokens = ReadArray<int32_t>(kParity / name / "tokens.i32");
+  const auto length = static_cast<int64_t>(tokens.size());
+  const at::NoGradGuard no_grad;
+  const Teacher teacher = LoadTeacher(checkpoint, at::kCPU);
+  const TrainableModel model(checkpoint.config(), length, at::kCPU);
+  const at::Tensor ids = at::tensor(at::ArrayRef<int32_t>(tokens), at::kLong).view({1, length});
+  const at::Tensor both = at::cat({ids, ids.flip(1)});  // [2, T]
+  const at::Tensor whole = model.Forward(teacher.frame, teacher.linears, both).logits;
+  Prefix prefix = model.EmptyPrefix(2);
+  for (int64_t begin = 0; begin < length;) {
+    const int64_t count =
+        begin == 0 ? length / 2 : std::min<int64_t>(1 + begin % 2, length - begin);
+    const at::Tensor found =
+        model.Continue(teacher.frame, teacher.linears, both.narrow(1, begin, count), prefix);
+    begin += count;
+    EXPECT_LT((found - whole.select(1, begin - 1)).abs().max().item<float>(), 1e-3) << begin;
+  }
+  EXPECT_EQ(prefix.positions, length);
+}
+
 TEST(TrainableModel, ThePiecesMakeTheWhole) {
   const Checkpoint checkpoint(fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32");
   const at::NoGradGuard no_grad;

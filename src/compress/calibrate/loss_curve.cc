@@ -48,7 +48,7 @@ LossCurve MeasureLossCurve(const TensorView& weight, const ChannelStatistics& st
   for (const int64_t at_rank : Ranks(range)) {
     const PathFactors path = FactorizePath(matrix, at_rank, settings, {});
     curve.ranks.push_back(at_rank);
-    curve.losses.push_back(SecondOrderLoss(matrix - Reconstruct({path}).to(device), statistics));
+    curve.losses.push_back(SecondOrderLoss(matrix - Reconstruct({path}, device), statistics));
   }
   return curve;
 }

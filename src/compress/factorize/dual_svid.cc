@@ -21,11 +21,13 @@ PathFactors DualSvid(const TruncatedSvd& svd) {
 
 at::Tensor SignOf(const at::Tensor& latent) { return (latent >= 0).to(at::kFloat).mul_(2).sub_(1); }
 
-at::Tensor Reconstruct(const std::vector<PathFactors>& paths) {
+at::Tensor Reconstruct(const std::vector<PathFactors>& paths, at::Device device) {
+  const auto there = [&](const at::Tensor& tensor) { return tensor.to(device); };
   at::Tensor sum;
   for (const PathFactors& path : paths) {
-    const at::Tensor left = SignOf(path.u) * path.h;                         // [r, d_out]
-    const at::Tensor right = SignOf(path.v) * path.g * path.l.unsqueeze(1);  // [r, d_in]
+    const at::Tensor left = SignOf(there(path.u)) * there(path.h);  // [r, d_out]
+    const at::Tensor right =
+        SignOf(there(path.v)) * there(path.g) * there(path.l).unsqueeze(1);  // [r, d_in]
     const at::Tensor dense =
         at::matmul(left.t(), right);  // [d_out, r] . [r, d_in] -> [d_out, d_in]
     sum = sum.defined() ? sum.add_(dense) : dense;

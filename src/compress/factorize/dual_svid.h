@@ -31,8 +31,8 @@ PathFactors FactorsOfLatents(const at::Tensor& u, const at::Tensor& v);
 // Forward sign of the whole project: -1 for x < 0, +1 otherwise, zero included.
 at::Tensor SignOf(const at::Tensor& latent);
 
-// sum_p diag(h) sign(U) diag(l) sign(V)^T diag(g) -> [d_out, d_in] f32
-at::Tensor Reconstruct(const std::vector<PathFactors>& paths);
+// sum_p diag(h) sign(U) diag(l) sign(V)^T diag(g) -> [d_out, d_in] f32, computed on `device`
+at::Tensor Reconstruct(const std::vector<PathFactors>& paths, at::Device device = at::kCPU);
 
 // ||weight - approximation|| / ||weight|| (Frobenius); 0 if both are zero.
 double RelativeError(const at::Tensor& weight, const at::Tensor& approximation);

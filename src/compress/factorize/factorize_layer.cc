@@ -46,7 +46,7 @@ LittleBitLinear PackFactors(const LayerFactors& factors, const std::string& name
 }
 
 double StoredError(const at::Tensor& matrix, const LittleBitLinear& linear) {
-  return RelativeError(matrix, Reconstruct(UnpackFactors(linear)).to(matrix.device()));
+  return RelativeError(matrix, Reconstruct(UnpackFactors(linear), matrix.device()));
 }
 
 std::vector<PathFactors> UnpackFactors(const LittleBitLinear& linear) {

@@ -9,7 +9,7 @@ std::vector<PathFactors> ResidualPaths(const at::Tensor& weight, const LittleBit
   for (int64_t path = 0; path < shape.paths; ++path) {
     paths.push_back(factorize(left_over, shape.rank));
     if (path + 1 < shape.paths) {
-      left_over = left_over - Reconstruct({paths.back()}).to(left_over.device());
+      left_over = left_over - Reconstruct({paths.back()}, left_over.device());
     }
   }
   return paths;

@@ -136,14 +136,8 @@ class BlockCompressor {
 
   // [d_out, d_in] f32 on the device.
   at::Tensor Dense(const LayerState& layer) const {
-    std::vector<PathFactors> paths =
-        layer.is_packed() ? UnpackFactors(layer.packed) : layer.factors.paths;
-    for (PathFactors& path : paths) {
-      for (at::Tensor* tensor : {&path.v, &path.u, &path.g, &path.h, &path.l}) {
-        *tensor = tensor->to(run_.device.device);
-      }
-    }
-    return Reconstruct(paths);
+    return Reconstruct(layer.is_packed() ? UnpackFactors(layer.packed) : layer.factors.paths,
+                       run_.device.device);
   }
 
   // What the file will say of the block, as dense matrices: the same after a resume.

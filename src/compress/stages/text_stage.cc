@@ -33,6 +33,7 @@ void PrepareText(RunContext& run) {
   const auto tokenizer =
       Tokenizer::FromFiles(run.checkpoint.files(), run.checkpoint.directory().string());
   run.tokens = TokenizeDocuments(run.options.training_text, *tokenizer);
+  run.bos = tokenizer->bos_id();
   ExpectIdsOfTheModel(run);
   run.train.sequence_tokens = std::min(SequenceTokens(run.checkpoint.config(), run.train),
                                        static_cast<int64_t>(run.tokens.size()));

@@ -17,6 +17,7 @@ constexpr int kProbeRounds = 8;
 // plan that is announced; training then goes by the clock.
 constexpr double kTransformerEfficiency = 0.45;
 constexpr double kFactorizeEfficiency = 0.9;
+constexpr double kWritingEfficiency = 0.2;
 // Iterations of the default effort, with refinement; of a loss curve, with its three ranks.
 constexpr double kFactorizeIterations = 18;
 constexpr double kMeasureIterations = 25;
@@ -79,8 +80,10 @@ Estimate EstimateTime(RunContext& run) {
   if (run.options.allocation == Allocation::kAuto) {
     estimate.before_training += kMeasureIterations * iteration;
   }
+  const double written = run.train.own_text * (dense + head) / (kWritingEfficiency * speed);
   // Teacher forward; student forward and backward.
-  estimate.per_token = (dense + 3 * factored + 4 * head) / (kTransformerEfficiency * speed);
+  estimate.per_token =
+      (dense + 3 * factored + 4 * head) / (kTransformerEfficiency * speed) + written;
   return estimate;
 }
 

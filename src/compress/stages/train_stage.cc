@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "compress/stages/own_text_stage.h"
 #include "compress/stages/time_stage.h"
 #include "compress/train/load_frame.h"
 #include "compress/train/trainer.h"
@@ -67,8 +68,9 @@ using StatePath = std::optional<std::filesystem::path>;  // none: checkpoints ar
 struct Round {
   const char* stage;
   TrainOptions options;
-  uint64_t seed = 0;          // of the sequences' order
-  bool fills_budget = false;  // of time, if there is one
+  uint64_t seed = 0;                   // of the sequences' order
+  bool fills_budget = false;           // of time, if there is one
+  std::vector<int32_t> own_text = {};  // that the original has written, to be mixed in
   StatePath path = std::nullopt;
 };
 
@@ -115,7 +117,10 @@ void RunSteps(RunContext& run, const Round& round, Trainer& trainer) {
 }
 
 DataLoader RoundData(const RunContext& run, const Round& round) {
-  return {run.tokens, round.options.sequence_tokens, round.options.batch_sequences, round.seed};
+  DataLoader data(run.tokens, round.options.sequence_tokens, round.options.batch_sequences,
+                  round.seed);
+  if (!round.own_text.empty()) data.MixIn(round.own_text, run.train.own_text);
+  return data;
 }
 
 // Trains run.student.
@@ -144,8 +149,9 @@ Round TrainingRound(const RunContext& run) {
 
 // Everything, with the original model beside it.
 void TrainAll(RunContext& run, const TrainableModel& model) {
-  const Round round = TrainingRound(run);
+  Round round = TrainingRound(run);
   const Teacher teacher = LoadTeacher(run.checkpoint, run.device.device);
+  round.own_text = WriteOwnText(run, model, teacher);
   run.student = MakeStudent(run, teacher.frame, TrainedPart::kAll);
   const auto ask = [&](int64_t, const at::Tensor& tokens) {
     return Ask(model, teacher, tokens, round.options.precision);

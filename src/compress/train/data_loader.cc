@@ -25,14 +25,30 @@ void DataLoader::Shuffle(int64_t epoch) {
   epoch_ = epoch;
 }
 
+void DataLoader::MixIn(std::vector<int32_t> other, double share) {
+  other_ = std::move(other);
+  other_share_ = share;
+}
+
+std::vector<int32_t>::const_iterator DataLoader::Sequence(int64_t drawn) {
+  const auto others_before = [&](int64_t i) {
+    return static_cast<int64_t>(static_cast<double>(i) * other_share_);
+  };
+  const int64_t others = others_before(drawn);
+  if (others_before(drawn + 1) > others) {
+    const int64_t count = static_cast<int64_t>(other_.size()) / sequence_tokens_;
+    return other_.begin() + others % count * sequence_tokens_;
+  }
+  const int64_t own = drawn - others;
+  if (own / sequences_ != epoch_) Shuffle(own / sequences_);
+  return tokens_.begin() + order_[static_cast<size_t>(own % sequences_)] * sequence_tokens_;
+}
+
 at::Tensor DataLoader::Batch(int64_t step) {
   at::Tensor batch = at::empty({batch_sequences_, sequence_tokens_}, at::kLong);
   auto* out = batch.data_ptr<int64_t>();
   for (int64_t i = 0; i < batch_sequences_; ++i) {
-    const int64_t drawn = step * batch_sequences_ + i;  // sequences drawn before this one
-    if (drawn / sequences_ != epoch_) Shuffle(drawn / sequences_);
-    const int64_t begin = order_[static_cast<size_t>(drawn % sequences_)] * sequence_tokens_;
-    out = std::copy_n(tokens_.begin() + begin, sequence_tokens_, out);
+    out = std::copy_n(Sequence(step * batch_sequences_ + i), sequence_tokens_, out);
   }
   return batch;
 }

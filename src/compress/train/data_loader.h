@@ -20,6 +20,10 @@ class DataLoader {
   DataLoader(std::vector<int32_t> tokens, int64_t sequence_tokens, int64_t batch_sequences,
              uint64_t seed);
 
+  // From here on a share (0 to 1) of all sequences is taken from `other`, in its order and evenly
+  // spread, from its start again where it ends. Precondition: at least one sequence of it.
+  void MixIn(std::vector<int32_t> other, double share);
+
   // [batch_sequences, sequence_tokens] i64. Each epoch is one pass over all sequences in a new
   // order.
   at::Tensor Batch(int64_t step);
@@ -28,6 +32,8 @@ class DataLoader {
 
  private:
   void Shuffle(int64_t epoch);
+  // Of sequence number `drawn` of all that are handed out.
+  std::vector<int32_t>::const_iterator Sequence(int64_t drawn);
 
   std::vector<int32_t> tokens_;
   int64_t sequence_tokens_;
@@ -36,6 +42,8 @@ class DataLoader {
   int64_t sequences_;
   int64_t epoch_ = -1;          // of order_
   std::vector<int64_t> order_;  // permutation of [0, sequences_)
+  std::vector<int32_t> other_;
+  double other_share_ = 0;
 };
 
 }  // namespace llmq

@@ -2,11 +2,13 @@
 
 #include <ATen/autocast_mode.h>
 
+#include "compress/device.h"
+
 namespace llmq {
 
 TrainPrecision ResolvePrecision(TrainPrecision precision, at::Device device) {
   if (precision != TrainPrecision::kAuto) return precision;
-  return device.is_cuda() ? TrainPrecision::kBf16 : TrainPrecision::kFloat32;
+  return HasFastBf16(device) ? TrainPrecision::kBf16 : TrainPrecision::kFloat32;
 }
 
 AutocastGuard::AutocastGuard(TrainPrecision precision, at::Device device)

@@ -62,7 +62,10 @@ class TrainableModel::BlockParts {
 
 TrainableModel::TrainableModel(const ModelConfig& config, int64_t sequence_tokens,
                                at::Device device)
-    : config_(config), rotation_(MakeRotation(config.rope, sequence_tokens, device)) {
+    : config_(config),
+      sequence_tokens_(sequence_tokens),
+      device_(device),
+      rotation_(MakeRotation(config.rope, sequence_tokens, device)) {
   if (config.sliding_rope) {
     sliding_rotation_ = MakeRotation(*config.sliding_rope, sequence_tokens, device);
   }
@@ -99,41 +102,58 @@ at::Tensor TrainableModel::Rotate(const at::Tensor& heads, const Rotation& rotat
   return at::cat({turned, heads.narrow(-1, dim, config_.head_dim - dim)}, -1);
 }
 
+at::Tensor TrainableModel::Allowed(int64_t layer, int64_t queries, int64_t keys) const {
+  const bool windowed = window_.defined() && config_.WindowOf(layer) > 0;
+  return (windowed ? window_ : causal_).narrow(0, keys - queries, queries).narrow(1, 0, keys);
+}
+
 at::Tensor TrainableModel::Mix(int64_t layer, const at::Tensor& q, const at::Tensor& k,
                                const at::Tensor& v) const {
   const bool windowed = window_.defined() && config_.WindowOf(layer) > 0;
+  const int64_t queries = q.size(2), keys = k.size(2);
   const double scale = config_.AttentionScale();
   if (config_.attention_softcap == 0) {
-    const std::optional<at::Tensor> mask = windowed ? std::optional(window_) : std::nullopt;
-    return at::scaled_dot_product_attention(q, k, v, mask, 0.0, !windowed, scale);
+    const bool is_triangle = !windowed && queries == keys;
+    const bool sees_all = !windowed && queries == 1;
+    const std::optional<at::Tensor> mask =
+        is_triangle || sees_all ? std::nullopt : std::optional(Allowed(layer, queries, keys));
+    return at::scaled_dot_product_attention(q, k, v, mask, 0.0, is_triangle, scale);
   }
   const double cap = config_.attention_softcap;
   const at::Tensor scores = at::tanh(at::matmul(q, k.transpose(-1, -2)) * (scale / cap)) * cap;
-  const at::Tensor allowed = windowed ? window_ : causal_;
-  const at::Tensor masked =
-      scores.masked_fill(allowed.logical_not(), -std::numeric_limits<double>::infinity());
+  const at::Tensor hidden = Allowed(layer, queries, keys).logical_not();
+  const at::Tensor masked = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
   return at::matmul(at::softmax(masked, -1), v);
 }
 
-at::Tensor TrainableModel::Attention(int64_t layer, const at::Tensor& x,
-                                     const BlockParts& block) const {
+at::Tensor TrainableModel::Attention(int64_t layer, const at::Tensor& x, const BlockParts& block,
+                                     Prefix* prefix) const {
   const int64_t batch = x.size(0), length = x.size(1), dim = config_.head_dim;
+  const int64_t begin = prefix == nullptr ? 0 : prefix->positions;
   const auto heads = [&](Projection projection, int64_t count) {
     // [B, T, count * head_dim] -> [B, T, count, head_dim]
     return block.Apply(projection, x).view({batch, length, count, dim});
   };
-  const Rotation& rotation = config_.TurnsBySlidingRope(layer) ? sliding_rotation_ : rotation_;
+  const Rotation& all = config_.TurnsBySlidingRope(layer) ? sliding_rotation_ : rotation_;
+  const Rotation rotation{all.cos.narrow(0, begin, length), all.sin.narrow(0, begin, length)};
   const auto turned = [&](Projection projection, int64_t count, BlockNorm norm) {
     return Rotate(Norm(heads(projection, count), block.norm(norm)).transpose(1, 2), rotation);
+  };
+  const auto behind = [&](const at::Tensor& rows, std::vector<at::Tensor> Prefix::*kept) {
+    if (prefix == nullptr) return rows;
+    const at::Tensor& known = (prefix->*kept)[static_cast<size_t>(layer)];
+    known.narrow(2, begin, length).copy_(rows);
+    return known.narrow(2, 0, begin + length);
   };
   const int64_t shared = config_.num_heads / config_.num_kv_heads;  // queries per key
   const auto repeat = [&](const at::Tensor& kv) {
     return shared == 1 ? kv : kv.repeat_interleave(shared, 1);  // [B, kv, ..] -> [B, heads, ..]
   };
   const at::Tensor q = turned(Projection::kQ, config_.num_heads, BlockNorm::kQuery);
-  const at::Tensor k = repeat(turned(Projection::kK, config_.num_kv_heads, BlockNorm::kKey));
-  const at::Tensor v = repeat(heads(Projection::kV, config_.num_kv_heads).transpose(1, 2));
-  const at::Tensor mixed = Mix(layer, q, k, v);
+  const at::Tensor k = turned(Projection::kK, config_.num_kv_heads, BlockNorm::kKey);
+  const at::Tensor v = heads(Projection::kV, config_.num_kv_heads).transpose(1, 2);
+  const at::Tensor mixed =
+      Mix(layer, q, repeat(behind(k, &Prefix::keys)), repeat(behind(v, &Prefix::values)));
   return block.Apply(Projection::kO,
                      mixed.transpose(1, 2).reshape({batch, length, config_.num_heads * dim}));
 }
@@ -188,16 +208,17 @@ at::Tensor TrainableModel::Experts(const at::Tensor& x, const BlockParts& block)
   return sum.view_as(x);
 }
 
-at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& tokens) const {
+at::Tensor TrainableModel::Embed(const FrameWeights& frame, const at::Tensor& tokens,
+                                 int64_t position) const {
   at::Tensor x = at::embedding(frame.embedding, tokens);  // [B, T] -> [B, T, EmbeddingWidth()]
   if (config_.HasProjectedEmbedding()) x = at::linear(x, frame.project_in);
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
   if (!config_.learned_positions) return x;
-  return x + frame.positions.narrow(0, config_.position_offset, tokens.size(-1));
+  return x + frame.positions.narrow(0, config_.position_offset + position, tokens.size(-1));
 }
 
 at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,
-                                 const at::Tensor& x) const {
+                                 const at::Tensor& x, Prefix* prefix) const {
   const BlockParts block(config_, layer, frame, linears);
   const bool after = config_.norms_after_sum;
   const auto read = [&](const at::Tensor& in, BlockNorm norm) {
@@ -206,7 +227,7 @@ at::Tensor TrainableModel::Block(int64_t layer, const FrameWeights& frame, const
   const auto summed = [&](const at::Tensor& sum, BlockNorm norm) {
     return after ? Norm(sum, block.norm(norm)) : sum;
   };
-  const at::Tensor attended = Attention(layer, read(x, BlockNorm::kInput), block);
+  const at::Tensor attended = Attention(layer, read(x, BlockNorm::kInput), block, prefix);
   const at::Tensor mixed =
       summed(x + Norm(attended, block.norm(BlockNorm::kAfterAttention)), BlockNorm::kInput);
   const at::Tensor normed = read(mixed, BlockNorm::kMlp);
@@ -232,6 +253,28 @@ ForwardResult TrainableModel::Forward(const FrameWeights& frame, const LinearSet
   }
   result.logits = Logits(frame, x);
   return result;
+}
+
+Prefix TrainableModel::EmptyPrefix(int64_t batch) const {
+  Prefix prefix;
+  for (int64_t layer = 0; layer < num_blocks(); ++layer) {
+    for (std::vector<at::Tensor>* rows : {&prefix.keys, &prefix.values}) {
+      rows->push_back(
+          at::empty({batch, config_.num_kv_heads, sequence_tokens_, config_.head_dim}, device_));
+    }
+  }
+  return prefix;
+}
+
+at::Tensor TrainableModel::Continue(const FrameWeights& frame, const LinearSet& linears,
+                                    const at::Tensor& tokens, Prefix& prefix) const {
+  const at::NoGradGuard no_grad;
+  at::Tensor x = Embed(frame, tokens, prefix.positions);
+  for (int64_t layer = 0; layer < num_blocks(); ++layer) {
+    x = Block(layer, frame, linears, x, &prefix);
+  }
+  prefix.positions += tokens.size(1);
+  return Logits(frame, x.narrow(1, tokens.size(1) - 1, 1)).squeeze(1);
 }
 
 }  // namespace llmq

@@ -65,6 +65,13 @@ struct ForwardResult {
   std::vector<at::Tensor> hidden;  // [B, T, hidden] after each block, before the final norm
 };
 
+// What attention remembers of the text before: keys and values [B, kv_heads, T, head_dim] per
+// block, of which the first `positions` are known.
+struct Prefix {
+  int64_t positions = 0;
+  std::vector<at::Tensor> keys, values;
+};
+
 class TrainableModel {
  public:
   // Rotary tables and mask are made for sequences of `sequence_tokens`.
@@ -77,11 +84,20 @@ class TrainableModel {
   ForwardResult Forward(const FrameWeights& frame, const LinearSet& linears,
                         const at::Tensor& tokens) const;
 
+  // Reading on, for those who write: tokens [B, n] i64 follow the prefix, which takes them in ->
+  // logits after the last of them, [B, vocab]. At most sequence_tokens positions in all; without
+  // derivatives.
+  Prefix EmptyPrefix(int64_t batch) const;
+  at::Tensor Continue(const FrameWeights& frame, const LinearSet& linears, const at::Tensor& tokens,
+                      Prefix& prefix) const;
+
   // The pieces, for those who run one block at a time. x is [B, sequence_tokens, hidden].
-  at::Tensor Embed(const FrameWeights& frame, const at::Tensor& tokens) const;  // -> x
-  // x before block `layer` -> x after it, of the same shape.
+  // Tokens from `position` on -> x.
+  at::Tensor Embed(const FrameWeights& frame, const at::Tensor& tokens, int64_t position = 0) const;
+  // x before block `layer` -> x after it, of the same shape. Behind a prefix, which keeps its keys
+  // and values but not the count, if there is one.
   at::Tensor Block(int64_t layer, const FrameWeights& frame, const LinearSet& linears,
-                   const at::Tensor& x) const;
+                   const at::Tensor& x, Prefix* prefix = nullptr) const;
   at::Tensor Logits(const FrameWeights& frame, const at::Tensor& x) const;  // -> [B, T, vocab]
 
  private:
@@ -94,10 +110,13 @@ class TrainableModel {
   // Identity for an undefined weight.
   at::Tensor Norm(const at::Tensor& x, const NormTensors& norm) const;
   at::Tensor Rotate(const at::Tensor& heads, const Rotation& rotation) const;
-  // q, k, v [B, heads, T, head_dim] -> the same shape.
+  // Which keys [T] a query of the block sees, [n, T] bool, the queries being the last n positions.
+  at::Tensor Allowed(int64_t layer, int64_t queries, int64_t keys) const;
+  // q [B, heads, n, head_dim], k, v [B, heads, T, head_dim] -> the shape of q.
   at::Tensor Mix(int64_t layer, const at::Tensor& q, const at::Tensor& k,
                  const at::Tensor& v) const;
-  at::Tensor Attention(int64_t layer, const at::Tensor& x, const BlockParts& block) const;
+  at::Tensor Attention(int64_t layer, const at::Tensor& x, const BlockParts& block,
+                       Prefix* prefix) const;
   at::Tensor Activated(const at::Tensor& x) const;
   // One of the block's; x [.., hidden] -> the same shape.
   at::Tensor Mlp(int64_t mlp, const at::Tensor& x, const BlockParts& block) const;
@@ -105,6 +124,8 @@ class TrainableModel {
   at::Tensor Experts(const at::Tensor& x, const BlockParts& block) const;
 
   ModelConfig config_;
+  int64_t sequence_tokens_;
+  at::Device device_;
   Rotation rotation_;
   Rotation sliding_rotation_;  // undefined: as the other
   at::Tensor causal_;          // [T, T] bool, true where attention is allowed without a window

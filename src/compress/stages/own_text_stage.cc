@@ -1,0 +1,40 @@
+#include "compress/stages/own_text_stage.h"
+
+#include <cmath>
+
+#include "compress/train/data_loader.h"
+#include "compress/train/own_text.h"
+
+namespace llmq {
+namespace {
+
+// What sequences begin with: as documents do, or else as sequences of the text.
+std::vector<int32_t> Starts(const RunContext& run, int64_t count) {
+  if (run.bos) return std::vector<int32_t>(static_cast<size_t>(count), *run.bos);
+  DataLoader text(run.tokens, run.train.sequence_tokens, count, run.options.seed);
+  const at::Tensor first = text.Batch(0).select(1, 0).to(at::kInt).contiguous();  // [count]
+  return {first.data_ptr<int32_t>(), first.data_ptr<int32_t>() + count};
+}
+
+}  // namespace
+
+std::vector<int32_t> WriteOwnText(RunContext& run, const TrainableModel& model,
+                                  const Teacher& teacher) {
+  if (run.train.own_text == 0) return {};
+  const int64_t length = run.train.sequence_tokens;
+  const double sequences = static_cast<double>(run.train.tokens) / static_cast<double>(length);
+  const auto count = static_cast<int64_t>(std::ceil(sequences * run.train.own_text));
+  const auto progress = [&](double done) {
+    run.observer.Advance(static_cast<int64_t>(done), "");
+    return !run.observer.StopRequested();
+  };
+  run.observer.BeginStage("Writing text", count, 0, "sequences");
+  std::vector<int32_t> text =
+      WriteOwnText(model, teacher, Starts(run, count), length, run.options.seed, run.device.device,
+                   run.workers, progress);
+  if (text.empty()) run.ThrowStopped("part of the training text");
+  run.observer.EndStage();
+  return text;
+}
+
+}  // namespace llmq
