@@ -52,7 +52,8 @@ constexpr const char* ImportanceModeName(ImportanceMode mode) {
 // What training moves: everything but embedding and head, or not the signs either.
 enum class TrainedPart { kAll, kScales };
 
-// Of matrix products in training. kAuto: bf16 on CUDA devices from compute capability 8 on, else float32.
+// Of matrix products in training. kAuto: bf16 on CUDA devices from compute capability 8 on, float32
+// on others and on the CPU.
 enum class TrainPrecision { kAuto, kFloat32, kBf16 };
 // Whether training keeps what each block computed, or computes it again on the way back: the same
 // result, with less memory and a third more work. kAuto: on if it would not fit otherwise.
