@@ -71,7 +71,7 @@ class Descriptor {
 class InputFile {
  public:
   explicit InputFile(const std::filesystem::path& path)
-      : file_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+      : file_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {  // a pipe: not to wait
     if (fd() < 0) ThrowOpenError(path);
     struct stat status;
     if (fstat(fd(), &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -225,6 +225,15 @@ std::string ReadTextFile(const std::filesystem::path& path, uint64_t max_bytes) 
                                                  path.string(), max_bytes, file.bytes().size()));
   }
   return std::string(AsText(file.bytes()));
+}
+
+bool FileBeginsWith(const std::filesystem::path& path, std::string_view bytes) {
+  try {
+    const MappedFile file(path);
+    return AsText(file.bytes()).starts_with(bytes);
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view text) {

@@ -91,6 +91,9 @@ class AtomicFile {
 // `max_bytes`.
 std::string ReadTextFile(const std::filesystem::path& path, uint64_t max_bytes = uint64_t{1} << 30);
 
+// A regular file at `path` can be read and begins with `bytes`.
+bool FileBeginsWith(const std::filesystem::path& path, std::string_view bytes);
+
 // AtomicFile in one call.
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view text);
 

@@ -1,10 +1,11 @@
-// Options that take one of a few words.
+// Options that several commands have in the same way: one of a few words, a seed.
 #ifndef LLMQ_CLI_CHOICE_H_
 #define LLMQ_CLI_CHOICE_H_
 
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -37,6 +38,15 @@ template <typename Target, typename T>
 CLI::Option* AddChoice(CLI::App& app, const char* name, Target& target, const Choices<T>& choices,
                        const std::string& description) {
   return app.add_option(name, target, description)->type_name("TEXT")->transform(OneOf(choices));
+}
+
+// --seed: 0 to the largest number of 18 digits.
+inline CLI::Option* AddSeed(CLI::App& app, uint64_t& seed, const std::string& description) {
+  constexpr uint64_t kLargest = 999'999'999'999'999'999;
+  return app.add_option("--seed", seed, description)
+      ->type_name("INT")
+      ->check(CLI::Range(uint64_t{0}, kLargest).description(""))
+      ->capture_default_str();
 }
 
 }  // namespace llmq

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "cli/gguf_options.h"
 #include "cli/human_units.h"
 #include "llmq/checkpoint.h"
 #include "llmq/error.h"
@@ -98,8 +99,6 @@ void CheckConflicts(const CompressArguments& arguments) {
   }
 }
 
-// True for "org/name" as the Hub writes it, which nobody writes for a local path on purpose
-// ("./org/name").
 bool SameFile(const fs::path& a, const fs::path& b) {
   std::error_code failure;
   return fs::equivalent(a, b, failure) && !failure;  // compares device and inode
@@ -108,7 +107,8 @@ bool SameFile(const fs::path& a, const fs::path& b) {
 }  // namespace
 
 void CheckSampleCount(int64_t samples) {
-  if (samples < 64 || samples > 1024) ThrowRange("--calibration-samples", "64 to 1024", samples);
+  if (samples >= 64 && samples <= 1024) return;
+  ThrowRange("--calibration-samples", "64 to 1024", samples, "Choose a number in between");
 }
 
 void CheckCompressValues(const CompressArguments& arguments,
@@ -122,6 +122,7 @@ void CheckCompressValues(const CompressArguments& arguments,
     ThrowRange("--quality-threshold", "a positive percentage", *threshold);
   }
   CheckSampleCount(arguments.text.samples);
+  (void)MakeLossyOptions(arguments.gguf, arguments.threads);  // whatever the format
   CheckTraining(arguments);
   CheckRecipeValues(arguments.recipe);
   if (arguments.threads < 0 || arguments.threads > 4096) {

@@ -145,8 +145,9 @@ void WarnAboutQuality(const CompressArguments& arguments, const CompressReport& 
   }
 }
 
-void LogEnd(const CompressArguments& arguments, const CompressOutcome& outcome) {
-  LogInfo(fmt::format("Complete: {} ({})", OutputPath(arguments).string(),
+void LogEnd(const CompressOutcome& outcome) {
+  LogInfo(fmt::format("Complete: {}{} ({})", outcome.files.front().string(),
+                      outcome.files.size() > 1 ? ", ..." : "",
                       FormatBytes(outcome.report.file_bytes)));
 }
 
@@ -207,7 +208,7 @@ void LogOutcome(const CompressArguments& arguments, const CompressOutcome& outco
     LogInfo(fmt::format("Quality: Perplexity {}", PerplexityText(*outcome.quality)));
     WarnAboutQuality(arguments, outcome.report, *outcome.quality, observer);
   }
-  LogEnd(arguments, outcome);
+  LogEnd(outcome);
 }
 
 CompressOutcome CompressAsAsked(const CompressArguments& arguments,
@@ -225,6 +226,27 @@ CompressOutcome CompressAsAsked(const CompressArguments& arguments,
   return outcome;
 }
 
+// What will be tokenized can be, and suffices. A model whose tokenizer nobody needs here is not
+// refused: its file will hold it as it is.
+void CheckText(const CompressArguments& arguments, const CompressOptions& options,
+               const Checkpoint& checkpoint, const TextDataset& held_out,
+               CommandObserver& observer) {
+  try {
+    const auto tokenizer = Tokenizer::FromFiles(checkpoint.files(), arguments.model);
+    if (arguments.skip_validation) return;
+    const size_t tokens = TokenizeDocuments(held_out, *tokenizer).size();
+    if (tokens >= 2) return;
+    throw Error(ErrorCode::kInvalidArguments,
+                fmt::format("{}: expected at least 2 tokens of text to measure with, found {}",
+                            held_out.name, tokens),
+                "Give more text, other text with --held-out-data, or --skip-validation");
+  } catch (const Error& error) {
+    if (!arguments.skip_validation || options.reads_text()) throw;
+    observer.Warning(
+        fmt::format("{}: the compressed model will not read or write text", error.message()));
+  }
+}
+
 void RunCompress(CompressArguments arguments, Output& output) {
   const auto begin = std::chrono::steady_clock::now();
   const CompressEnvironment environment = ReadCompressEnvironment(LookUpInProcess);
@@ -233,8 +255,8 @@ void RunCompress(CompressArguments arguments, Output& output) {
   ModelSource source = ResolveModel(named, arguments.revision, ModelNeed::kHeaders);
   arguments.directory = source.directory;
   arguments.model = source.name;
-  if (arguments.dry_run) return DryRun(arguments, source, output);
   ChosenText text = ChooseText(arguments.text);
+  if (arguments.dry_run) return DryRun(arguments, source, output);
   if (source.hub && !source.has_headers()) {  // the Hub could not be asked: it must be, or says why
     source = ResolveModel(named, arguments.revision, ModelNeed::kWeights);
     arguments.directory = source.directory;
@@ -249,6 +271,7 @@ void RunCompress(CompressArguments arguments, Output& output) {
   Progress progress;
   CommandObserver observer(checkpoint.config(), progress,
                            source.hub ? &source.hub->observer : nullptr);
+  CheckText(arguments, options, checkpoint, text.held_out, observer);
   StartDownload(source, checkpoint, options, observer);
   WarnAboutLimits(arguments, options, plan.ranks, observer);
   CompressOutcome outcome =

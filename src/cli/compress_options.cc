@@ -92,10 +92,7 @@ void AddRunOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("--device", a.device, "auto, cpu, cuda or cuda:N")
       ->type_name("TEXT")
       ->capture_default_str();
-  app.add_option("--seed", a.seed, "Seed of everything random")
-      ->type_name("INT")
-      ->check(CLI::NonNegativeNumber.description(""))
-      ->capture_default_str();
+  AddSeed(app, a.seed, "Seed of everything random");
   app.add_option("--threads", a.threads, "Threads (0: one per core)")
       ->type_name("INT")
       ->capture_default_str();

@@ -73,6 +73,12 @@ Json TrainingJson(const CompressReport& report) {
           {"factorize_seconds", report.factorize_seconds}};
 }
 
+Json PathsJson(const std::vector<std::filesystem::path>& paths) {
+  Json json = Json::array();
+  for (const std::filesystem::path& path : paths) json.push_back(path.string());
+  return json;
+}
+
 Json LayersJson(const std::vector<LayerReport>& layers) {
   Json json = Json::array();
   for (const LayerReport& layer : layers) json.push_back(LayerJson(layer));
@@ -132,7 +138,8 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
   const CompressOptions steps = Steps(arguments);
   Json json = {
       {"status", "success"},
-      {"output_path", OutputPath(arguments).string()},
+      {"output_path", outcome.files.front().string()},
+      {"output_files", PathsJson(outcome.files)},
       {"format", arguments.format},
       {"source_model", arguments.model},
       {"architecture", config.architecture},
@@ -176,14 +183,17 @@ Json CompressJson(const CompressArguments& arguments, const ModelConfig& config,
 
 std::string CompressText(const CompressArguments& arguments, const CompressOutcome& outcome) {
   const CompressReport& report = outcome.report;
-  std::string text = fmt::format(
-      "Output: {}\n"
+  std::string text;
+  for (const std::filesystem::path& file : outcome.files) {
+    text += fmt::format("Output: {}\n", file.string());
+  }
+  text += fmt::format(
       "Target BPW: {}\n"
       "Achieved BPW: {:.3f} (whole file: {:.3f})\n"
       "Compression Ratio: {:.1f}x\n"
       "Original Size: {}\n"
       "Compressed Size: {}\n",
-      OutputPath(arguments).string(), TargetText(arguments), report.body_bpw,
+      TargetText(arguments), report.body_bpw,
       FileBpw(report.file_bytes, report.original_parameters), CompressionRatio(report),
       FormatBytes(report.original_fp16_bytes), FormatBytes(report.file_bytes));
   for (const QualityTry& one : outcome.tries) {

@@ -31,7 +31,8 @@ struct DownloadReport {
 
 struct CompressOutcome {
   CompressReport report;
-  std::optional<Quality> quality;  // absent with --skip-validation
+  std::vector<std::filesystem::path> files;  // the output: several if it is split into shards
+  std::optional<Quality> quality;            // absent with --skip-validation
   std::optional<DownloadReport> download;
   std::vector<QualityTry> tries;  // of the search; empty without a threshold
   double seconds = 0;             // the whole command

@@ -61,19 +61,25 @@ bool HasCheckpoint(const fs::path& directory, const fs::path& output) {
 
 // Compresses to options.output in the format asked for. A GGUF file is made from a .littlebit file
 // beside it, which stays if that fails: hours of work are not thrown away.
-CompressReport CompressTo(const CompressArguments& arguments, const CompressOptions& options,
-                          CommandObserver& observer, Progress& progress) {
+CompressOutcome CompressTo(const CompressArguments& arguments, const CompressOptions& options,
+                           CommandObserver& observer, Progress& progress) {
+  CompressOutcome outcome;
+  outcome.files = {options.output};
   const OutputFormat format = OutputFormatFromName(arguments.format);
-  if (format == OutputFormat::kLittleBit) return Compress(options, observer);
+  if (format == OutputFormat::kLittleBit) {
+    outcome.report = Compress(options, observer);
+    return outcome;
+  }
   CompressOptions native = options;
   native.output = NativePath(options.output, format);
-  CompressReport report = Compress(native, observer);
+  outcome.report = Compress(native, observer);
   try {
     const LossyOptions lossy = MakeLossyOptions(arguments.gguf, arguments.threads);
     const Conversion conversion =
         Convert(LittleBitFile(native.output), options.output, format, lossy, progress);
     for (const std::string& warning : conversion.warnings) observer.Warning(warning);
-    report.file_bytes = conversion.bytes;
+    outcome.report.file_bytes = conversion.bytes;
+    outcome.files = conversion.files;
   } catch (const Error& error) {
     throw Error(error.code(),
                 fmt::format("{} (converting; the compressed model is complete: {})",
@@ -81,7 +87,7 @@ CompressReport CompressTo(const CompressArguments& arguments, const CompressOpti
                 fmt::format("{}; then 'llm-quantize littlebit convert'", error.suggestion()));
   }
   fs::remove(native.output);
-  return report;
+  return outcome;
 }
 
 // Measuring runs the original, all of it.
@@ -123,20 +129,19 @@ fs::path NativePath(const fs::path& output, OutputFormat format) {
 CompressOutcome CompressOnce(const CompressArguments& arguments, const CompressOptions& options,
                              const TextDataset& held_out, CommandObserver& observer,
                              Progress& progress) {
-  CompressOutcome outcome;
-  outcome.report = CompressTo(arguments, options, observer, progress);
+  CompressOutcome outcome = CompressTo(arguments, options, observer, progress);
   if (arguments.skip_validation) return outcome;
   try {
     AwaitOriginal(options, observer);
     QualityMeter meter(options.model, held_out, arguments.text.samples, arguments.threads,
                        progress);
-    const std::unique_ptr<Model> compressed = meter.Open(options.output);
+    const std::unique_ptr<Model> compressed = meter.Open(outcome.files.front());
     outcome.quality = meter.Measure(*compressed);
     outcome.quality->coherence = meter.Coherence(*compressed);
   } catch (const Error& error) {
     throw Error(error.code(),
                 fmt::format("{} (measuring; the compressed file is complete: {})", error.message(),
-                            options.output.string()),
+                            outcome.files.front().string()),
                 error.suggestion());
   }
   return outcome;
@@ -161,7 +166,7 @@ CompressOutcome CompressToThreshold(const CompressArguments& arguments,
         options.resume && HasCheckpoint(options.checkpoint_dir, NativePath(attempt.output, format));
     observer.Info(fmt::format("Try {}: {:.4f} BPW", outcome.tries.size() + 1, *bpw));
     TryFile file(attempt.output);
-    CompressReport report = CompressTo(arguments, attempt, observer, progress);
+    CompressReport report = CompressTo(arguments, attempt, observer, progress).report;
     Quality quality = meter.Measure(*meter.Open(attempt.output));
     const bool passed = quality.delta_pct <= threshold;
     observer.Info(fmt::format("Try {}: Perplexity {}, {} the threshold ({}%)",
@@ -174,6 +179,7 @@ CompressOutcome CompressToThreshold(const CompressArguments& arguments,
   if (!best) ThrowUnachieved(threshold, outcome.tries, search.unachievable());
   best->quality.coherence = meter.Coherence(*meter.Open(best->file.path()));
   best->file.DeliverAs(options.output);
+  outcome.files = {options.output};
   outcome.report = std::move(best->report);
   outcome.quality = std::move(best->quality);
   return outcome;

@@ -193,7 +193,10 @@ Summary SummaryOfConfig(const ModelSource& source) {
 }
 
 void RunModelInfo(const ModelInfoOptions& options, Output& output) {
-  if (HoldsLittleBit(options.model)) {
+  std::error_code failure;
+  const bool is_gguf = LooksLikeGguf(options.model);
+  const bool is_file = std::filesystem::is_regular_file(options.model, failure);
+  if (HoldsLittleBit(options.model) || (is_file && !is_gguf)) {
     const LittleBitFile file{std::filesystem::path(options.model)};
     const Summary summary = {file.metadata().source_model, file.config(),
                              file.metadata().original_parameters, file.config().torch_dtype};
@@ -201,7 +204,7 @@ void RunModelInfo(const ModelInfoOptions& options, Output& output) {
     if (options.check) check = CheckLittleBit(file);
     return Print(options, summary, options.check ? &check : nullptr, output);
   }
-  if (LooksLikeGguf(options.model)) return PrintGguf(options, output);
+  if (is_gguf) return PrintGguf(options, output);
   const ModelSource source = ResolveModel(
       options.model, options.revision, options.check ? ModelNeed::kWeights : ModelNeed::kHeaders);
   if (source.hub && !source.has_headers()) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <new>
 #include <span>
+#include <system_error>
 
 #include "base/log.h"
 #include "cli/interrupt.h"
@@ -26,7 +27,12 @@ Error CurrentError() {
     return Error(ErrorCode::kOutOfMemory, "Out of memory",
                  "Close other programs, or use a machine with more memory");
   } catch (const std::filesystem::filesystem_error& error) {
-    return Error(ErrorCode::kGeneral, error.what(), "Check the path and its permissions");
+    return Error(ErrorCode::kGeneral,
+                 fmt::format("{}: {}", error.path1().string(), error.code().message()),
+                 "Check the path and its permissions");
+  } catch (const std::system_error& error) {
+    return Error(ErrorCode::kGeneral, fmt::format("The system refused: {}", error.what()),
+                 "Check the limits of processes and memory (ulimit -a), or use fewer --threads");
   } catch (const std::exception& error) {
     return Error(ErrorCode::kGeneral, fmt::format("Unexpected failure: {}", error.what()),
                  "Please report this with the command line that led to it");

@@ -4,13 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <numeric>
 #include <regex>
 #include <string_view>
 #include <vector>
 
+#include "cli/choice.h"
 #include "llmq/error.h"
 
 namespace llmq {
@@ -24,10 +24,10 @@ constexpr const char* kFooter = R"(Examples:
 
 'llm-quantize COMMAND --help' describes a command; docs/cli.md describes everything.)";
 
-const std::map<std::string, Verbosity> kVerbosities = {{"quiet", Verbosity::kQuiet},
-                                                       {"normal", Verbosity::kNormal},
-                                                       {"verbose", Verbosity::kVerbose},
-                                                       {"debug", Verbosity::kDebug}};
+const Choices<Verbosity> kVerbosities = {{"quiet", Verbosity::kQuiet},
+                                         {"normal", Verbosity::kNormal},
+                                         {"verbose", Verbosity::kVerbose},
+                                         {"debug", Verbosity::kDebug}};
 
 std::shared_ptr<CLI::Formatter> MakeFormatter() {
   auto formatter = std::make_shared<CLI::Formatter>();
@@ -114,19 +114,29 @@ Error FromParseError(const CLI::App& app, const CLI::ParseError& error) {
                    : help);
 }
 
+// What a value of an option of this type was expected to be, or nullptr if it is.
+const char* ExpectedInstead(const std::string& type, const std::string& value) {
+  static const std::regex kInteger("[+-]?(0|[1-9][0-9]*)");
+  constexpr size_t kDigits = 19;  // with a sign; all of 18 digits fit into 64 bits
+  if (type == "INT") {
+    if (!std::regex_match(value, kInteger)) return "a decimal integer";
+    return value.size() < kDigits ? nullptr : "an integer of at most 18 digits";
+  }
+  if (!value.empty()) return nullptr;
+  return type == "FLOAT" ? "a number" : type == "PATH" ? "a path" : nullptr;
+}
+
 // CLI11 takes "" as 0, "010" as 8 and cuts integers that are too large. A script with an unset
-// variable must not train on 0 tokens unnoticed.
-void CheckNumbers(const CLI::App& app) {
+// variable must not train on 0 tokens, or on the built-in text, unnoticed.
+void CheckValues(const CLI::App& app) {
   const CLI::App* command = DeepestCommand(app);
   for (const CLI::Option* option : command->get_options()) {
-    const bool integer = option->get_type_name() == "INT";
-    if (!integer && option->get_type_name() != "FLOAT") continue;
-    for (const std::string& text : option->results()) {
-      static const std::regex kInteger("[+-]?(0|[1-9][0-9]{0,17})");
-      if (integer ? std::regex_match(text, kInteger) : !text.empty()) continue;
+    for (const std::string& value : option->results()) {
+      const char* expected = ExpectedInstead(option->get_type_name(), value);
+      if (expected == nullptr) continue;
       throw Error(ErrorCode::kInvalidArguments,
                   fmt::format("{}: {}: expected {}, found '{}'", FullName(command),
-                              option->get_name(), integer ? "a decimal integer" : "a number", text),
+                              option->get_name(), expected, value),
                   fmt::format("Run '{} --help'", FullName(command)));
     }
   }
@@ -140,10 +150,8 @@ void AddGlobalOptions(CLI::App& app, ParsedCommandLine& parsed, std::string& for
       ->type_name("TEXT")
       ->default_str("human")
       ->check(CLI::IsMember({"human", "json"}).description(""));
-  app.add_option("--verbosity", parsed.verbosity, "quiet, normal, verbose or debug")
-      ->type_name("TEXT")
-      ->default_str("normal")
-      ->transform(CLI::Transformer(kVerbosities).description(""));
+  AddChoice(app, "--verbosity", parsed.verbosity, kVerbosities, "quiet, normal, verbose or debug")
+      ->default_str("normal");
 }
 
 }  // namespace
@@ -211,7 +219,7 @@ ParsedCommandLine ParseCommandLine(std::span<const char* const> arguments) {
 
   try {
     app.parse(static_cast<int>(arguments.size()), arguments.data());
-    CheckNumbers(app);
+    CheckValues(app);
   } catch (const CLI::CallForHelp&) {
     parsed.text = app.help();
   } catch (const CLI::CallForVersion& version) {

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/model_source.h"
@@ -105,13 +106,25 @@ struct Written {
   }
 };
 
+// Text of the prompt that a stream gives out only with what follows: bytes that may still become
+// another character.
+std::string HeldBack(const Tokenizer& tokenizer, const std::vector<int32_t>& prompt) {
+  TokenStream stream(tokenizer);
+  for (const int32_t id : prompt) stream.Push(id);
+  return stream.Flush();
+}
+
 Written Write(const Model& model, const std::vector<int32_t>& prompt, int64_t max_new,
               const SamplingOptions& sampling, Output& output) {
   const auto session = Session::Create(model, static_cast<int64_t>(prompt.size()) + max_new);
   Written written;
   TokenStream stream(model.tokenizer());
   for (const int32_t id : prompt) stream.Push(id);  // a word's space depends on what is before it
-  const auto emit = [&](const std::string& piece) {
+  std::string of_prompt = HeldBack(model.tokenizer(), prompt);
+  const auto emit = [&](std::string piece) {
+    if (piece.empty()) return;
+    if (piece.starts_with(of_prompt)) piece.erase(0, of_prompt.size());
+    of_prompt.clear();
     written.text += piece;
     if (!output.json()) output.Stream(piece);
   };
@@ -182,10 +195,7 @@ CommandRun SetupRun(CLI::App& app) {
                  "Choose among tokens of this total probability")
       ->type_name("FLOAT")
       ->capture_default_str();
-  app.add_option("--seed", options->sampling.seed, "Seed of the choice")
-      ->type_name("INT")
-      ->check(CLI::NonNegativeNumber.description(""))
-      ->capture_default_str();
+  AddSeed(app, options->sampling.seed, "Seed of the choice");
   AddRuntimeOptions(app, "--threads", options->runtime);
   app.footer(
       "Prints the continuation, without the prompt, on standard output; timing goes to stderr.\n\n"

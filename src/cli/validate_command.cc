@@ -134,9 +134,12 @@ std::string ValidationText(const ValidateOptions& options, const Validation& val
 
 void CheckValues(const ValidateOptions& options) {
   CheckSampleCount(options.text.samples);
-  if (!options.benchmark && !options.benchmark_data.empty()) {
-    throw Error(ErrorCode::kInvalidArguments, "--benchmark-data: expected --benchmark beside it",
-                "Add --benchmark wikitext, hellaswag or arc");
+  if (!options.benchmark && (!options.benchmark_data.empty() || options.benchmark_items != 0)) {
+    throw Error(
+        ErrorCode::kInvalidArguments,
+        fmt::format("{}: expected --benchmark beside it",
+                    options.benchmark_data.empty() ? "--benchmark-items" : "--benchmark-data"),
+        "Add --benchmark wikitext, hellaswag or arc");
   }
   if (options.benchmark_items < 0 || options.threads < 0 || options.threads > 4096) {
     throw Error(ErrorCode::kInvalidArguments,

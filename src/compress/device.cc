@@ -125,7 +125,7 @@ DeviceChoice ChooseDevice(const std::string& wanted) {
   }
   if (const std::optional<std::string> reason = OpenDevice(*index)) {
     if (wanted == "auto") return {at::kCPU, "cpu", *reason == kNoDriver ? "" : *reason};
-    throw Error(ErrorCode::kGeneral,
+    throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("--device {}: expected a CUDA device, found {}", wanted, *reason),
                 "Use --device cpu, or name one of the devices there are");
   }

@@ -21,9 +21,9 @@ struct DeviceChoice {
   std::string passed_over;
 };
 
-// `wanted`: auto, cpu, cuda or cuda:N. Throws Error{kInvalidArguments} for another word,
-// Error{kGeneral} if CUDA is wanted and cannot be had, saying why; auto then means the CPU. Must be
-// called before anything else asks LibTorch about CUDA.
+// `wanted`: auto, cpu, cuda or cuda:N. Throws Error{kInvalidArguments} for another word and if
+// CUDA is wanted and cannot be had, saying why; auto then means the CPU. Must be called before
+// anything else asks LibTorch about CUDA.
 DeviceChoice ChooseDevice(const std::string& wanted);
 
 // It multiplies bf16 faster than float32: CUDA devices of compute capability 8 and above.

@@ -65,6 +65,7 @@ class Exporter {
 
   void AddDense(const SectionPlan& section) {
     const TensorView& original = checkpoint_.Get(section.name);
+    ExpectFinite(original);
     const at::Tensor trained = source_.trained(section.name);
     if (trained.defined()) {
       // In the original's type: --dry-run promised the size, and bf16's half step of 0.2 % is

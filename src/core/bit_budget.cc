@@ -132,13 +132,22 @@ int64_t FewestPaths(const RankOptions& options) {
 [[noreturn]] void ThrowStarved(const ModelConfig& config, const RankOptions& options,
                                const LinearSpec& linear, int64_t rank) {
   const SmallestFeasible smallest = FindSmallestFeasible(config, options);
-  throw Error(
-      ErrorCode::kRankSelectionFailed,
-      fmt::format("{} [{}, {}]: expected room for rank {} at {} bits per weight, found room for "
-                  "rank {}; smallest feasible for this model: {:.4g} BPW, set by {}",
-                  linear.name, linear.d_out, linear.d_in, RequiredRank(linear), options.target_bpw,
-                  rank, smallest.bpw, smallest.layer),
-      fmt::format("Use --target-bpw {:.4g} or higher", smallest.bpw));
+  const std::string message = fmt::format(
+      "{} [{}, {}]: expected room for rank {} at {} bits per weight, found room for "
+      "rank {}",
+      linear.name, linear.d_out, linear.d_in, RequiredRank(linear), options.target_bpw, rank);
+  constexpr double kOriginalBits = 16;
+  if (smallest.bpw >= kOriginalBits) {
+    throw Error(
+        ErrorCode::kRankSelectionFailed,
+        fmt::format("{}; no target below the original's {} bits has it", message, kOriginalBits),
+        options.kv_rank_factor > 0 ? "Leave out --kv-rank-factor"
+                                   : "This model is too small to be compressed");
+  }
+  throw Error(ErrorCode::kRankSelectionFailed,
+              fmt::format("{}; smallest feasible for this model: {:.4g} BPW, set by {}", message,
+                          smallest.bpw, smallest.layer),
+              fmt::format("Use {:.4g} bits per weight or more", smallest.bpw));
 }
 
 }  // namespace

@@ -8,8 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <fstream>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -218,9 +216,7 @@ void LittleBitFile::Release(const LittleBitSection& section) const {
 }
 
 bool LooksLikeLittleBit(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, littlebit_layout::kMagic.size()> magic = {};
-  return file.read(magic.data(), magic.size()) && magic == littlebit_layout::kMagic;
+  return FileBeginsWith(path, {littlebit_layout::kMagic.data(), littlebit_layout::kMagic.size()});
 }
 
 bool HoldsLittleBit(const std::filesystem::path& path) {

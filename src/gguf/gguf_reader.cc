@@ -4,11 +4,10 @@
 // this: whoever knows what the keys mean.
 #include <fmt/format.h>
 
-#include <array>
-#include <fstream>
 #include <unordered_map>
 #include <utility>
 
+#include "base/file.h"
 #include "gguf/gguf_layout.h"
 #include "gguf/gguf_part.h"
 #include "gguf/gguf_shards.h"
@@ -93,10 +92,7 @@ void GgufFile::FailType(std::string_view key, const GgufValue& expected,
 }
 
 bool LooksLikeGguf(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, gguf_layout::kMagic.size()> magic = {};
-  return file.read(magic.data(), magic.size()) &&
-         std::string_view(magic.data(), magic.size()) == gguf_layout::kMagic;
+  return FileBeginsWith(path, gguf_layout::kMagic);
 }
 
 }  // namespace llmq

@@ -148,11 +148,11 @@ size_t HeldOutBegin(std::string_view text) {
 std::vector<std::string> LoadTextRows(const std::filesystem::path& path) {
   const std::string where = path.string();
   const std::string extension = path.extension().string();
+  const MappedFile file(path);  // what is not there has no wrong ending
   if (extension != ".txt" && extension != ".jsonl" && extension != ".json" &&
       extension != ".parquet") {
     Fail(where, fmt::format("expected .txt, .jsonl, .json or .parquet, found \"{}\"", extension));
   }
-  const MappedFile file(path);
   if (extension == ".parquet") {
     return AsUserError([&] { return ReadParquet(file.bytes(), where); });
   }

@@ -125,6 +125,16 @@ TEST_F(FileTest, DirectoryIsNotAFile) {
   EXPECT_EQ(CodeOf([&] { MappedFile{directory_}; }), ErrorCode::kGeneral);
 }
 
+TEST_F(FileTest, FilesAreKnownByTheirBeginning) {
+  const std::filesystem::path path = directory_ / "file";
+  WriteFileAtomically(path, "GGUF and more");
+  EXPECT_TRUE(FileBeginsWith(path, "GGUF"));
+  EXPECT_FALSE(FileBeginsWith(path, "GGML"));
+  EXPECT_FALSE(FileBeginsWith(path, "GGUF and more than that"));
+  EXPECT_FALSE(FileBeginsWith(directory_, ""));
+  EXPECT_FALSE(FileBeginsWith(directory_ / "none", ""));
+}
+
 TEST_F(FileTest, EmptyFileHasNoBytes) {
   WriteFileAtomically(directory_ / "empty", "");
   EXPECT_TRUE(MappedFile(directory_ / "empty").bytes().empty());

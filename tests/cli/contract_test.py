@@ -288,7 +288,7 @@ class BadArguments(ContractTest):
         self.assert_fails(["littlebit", "validate", "m"], 2, "COMPRESSED")
         self.assert_fails(["littlebit", "convert", "m"], 2, "OUTPUT_FORMAT")
         self.assert_fails(["littlebit", "convert", "m", "q8_0"], 2, "OUTPUT_FORMAT")
-        self.assert_fails(["--verbosity", "loud", "info", "m"], 2, "--verbosity")
+        self.assert_fails(["--verbosity", "loud", "info", "m"], 2, "--verbosity: expected debug, normal, quiet, verbose")
         self.assert_fails(["info", "m", "--verbosity"], 2, "--verbosity")
 
     def test_global_format(self):
@@ -349,7 +349,13 @@ class BadArguments(ContractTest):
             ("--train-lr", "nan"): "--train-lr",
             ("--train-lr", "0"): "--train-lr",
             ("--train-batch", "0"): "--train-batch",
-            ("--seed", "-1"): "--seed",
+            ("--seed", "-1"): "-1 not in range",
+            ("--train-tokens", "9" * 20): "--train-tokens: expected an integer of at most 18 digits",
+            ("--calibration-data", ""): "--calibration-data: expected a path, found ''",
+            ("--resume", ""): "--resume: expected a path",
+            ("--checkpoint-dir", ""): "--checkpoint-dir: expected a path",
+            ("--max-shard-size", "2X"): "2X",
+            ("--dry-run", "--calibration-data", settings.models / "stories260k/hf-f32/config.json"): "config.json",
             ("--train-tokens", ""): "--train-tokens: expected a decimal integer, found ''",
             ("--rank", ""): "--rank",
             ("--rank", "010"): "--rank",
@@ -387,6 +393,7 @@ class BadArguments(ContractTest):
         validate = ["littlebit", "validate", "a", "b"]
         self.assert_fails([*validate, "--benchmark", "mmlu"], 2, "--benchmark")
         self.assert_fails([*validate, "--benchmark-data", "x"], 2, "--benchmark")
+        self.assert_fails([*validate, "--benchmark-items", "5"], 2, "--benchmark")
         self.assert_fails([*validate, "--calibration-samples", "1"], 2, "64 to 1024")
         model = settings.models / "stories260k/hf-f32"
         for command in (["info"], ["littlebit", "compress"], ["littlebit", "validate"]):
@@ -481,7 +488,7 @@ class BadModels(ContractTest):
         for model, part in {self.work / "none": "none", self.work / "file": "file", self.work / "empty": "config.json",
                             "meta-llama/Llama-2-7b-hf": "offline", "no-such-model": "org/name",
                             "dir/x.gguf": "x.gguf", "": "directory"}.items():
-            self.assert_fails(["info", model], 3, part)
+            self.assert_fails(["info", model], 1 if part == "file" else 3, part)  # info reads compressed files too
             self.assert_fails(self.compress(model), 3, part)
             self.assert_fails(["littlebit", "validate", model, "x.littlebit"], 3, part)
 
@@ -502,6 +509,9 @@ class BadModels(ContractTest):
         self.assert_succeeds(["info", model.path])
         if settings.compressor != "OFF":
             self.assert_fails(self.compress(model.path, "--target-bpw", "2", "--train-tokens", "0"), 20, "q_proj")
+            norm = ModelCopy(self.work / "norm").put("model.norm.weight", float("nan"))
+            self.assert_fails([*self.compress(norm, "--target-bpw", "2", "--train-tokens", "0", "--skip-validation"),
+                               "--no-checkpoints"], 20, "model.norm.weight")
 
     def test_tokenizer(self):
         model = ModelCopy(self.work / "model")
@@ -510,6 +520,13 @@ class BadModels(ContractTest):
         self.assert_fails(["littlebit", "run", model.path, "-p", "x"], 1, "tokenizer")
         (model.path / "tokenizer.json").write_text("{\"model\": 7}")
         self.assert_fails(["littlebit", "run", model.path, "-p", "x"], 1, "tokenizer.json")
+        if settings.compressor == "OFF":
+            return
+        self.assert_fails(self.compress(model.path, "--target-bpw", "2"), 1, "tokenizer.json")
+        untrained = self.compress(model.path, "--target-bpw", "2", "--recipe", "littlebit", "--train-tokens", "0")
+        self.assert_fails(untrained, 1, "tokenizer.json")
+        without_text = self.assert_succeeds([*untrained, "--skip-validation"])
+        self.assertIn("will not read or write text", without_text.stderr)
 
 
 class BadFiles(ContractTest):
@@ -521,6 +538,7 @@ class BadFiles(ContractTest):
         for name, data in cases.items():
             with self.subTest(name):
                 path.write_bytes(data)
+                self.assert_fails(["info", path], 1, "bad.littlebit")
                 self.assert_fails(["littlebit", "info", path], 1, "bad.littlebit")
                 self.assert_fails(["littlebit", "run", path, "-p", "x"], 1, "bad.littlebit")
                 self.assert_fails(["littlebit", "convert", path, "gguf-ext"], 1, "bad.littlebit")
@@ -529,6 +547,14 @@ class BadFiles(ContractTest):
                           ["validate", settings.models / "stories260k/hf-f32", missing]):
             self.assert_fails(["littlebit", *arguments], 3, "missing.littlebit")
         self.assert_fails(["littlebit", "info", self.work], 1, str(self.work))
+
+    def test_pipes_are_no_models(self):
+        """And nobody waits for what could come out of them."""
+        model = ModelCopy(self.work / "model")
+        (model.path / "config.json").unlink()
+        for pipe, model_path in ((model.path / "config.json", model.path), (self.work / "pipe", self.work / "pipe")):
+            os.mkfifo(pipe)
+            self.assert_fails(["info", model_path], 1 if model_path.is_dir() else 3, pipe.name)
 
     def test_flipped_bits_are_found(self):
         path = self.littlebit_file()
@@ -749,6 +775,12 @@ class Success(ContractTest):
         self.assertNotEqual(outputs[0], outputs[2])
         threads = [self.assert_succeeds([*sampled, "3", "--threads", count]).stdout for count in ("1", "2")]
         self.assertEqual(threads[0], threads[1])
+
+    def test_the_prompt_is_not_repeated(self):
+        """Nor the bytes at its end that a decoder keeps until it knows whether they begin a character."""
+        command = ["--format", "json", "littlebit", "run", settings.models / "stories260k/hf-f32", "-n", "6", "-p"]
+        for prompt, begin in {"Once upon a time\n": "One day", "x\n\n": "One day", "A smile \U0001f600": " food"}.items():
+            self.assertTrue(json.loads(self.assert_succeeds([*command, prompt]).stdout)["text"].startswith(begin), prompt)
 
     def test_exact_text_does_not_depend_on_the_machine(self):
         path = self.littlebit_file()
@@ -1100,6 +1132,12 @@ class Compress(ContractTest):
                 self.assertEqual(result["compressed_size_bytes"], (self.out / name).stat().st_size)
                 self.assertGreater(result["quality_metrics"]["perplexity_compressed"], 1)
         self.assertEqual(self.left_over(), ["hf-f32-lossy-Q8_0.gguf", "hf-f32.gguf"])
+        result = json.loads(self.assert_succeeds(
+            ["--format", "json", *self.compress(self.model, *options, "--format", "gguf-lossy", "--gguf-quant", "F32", "-n", "split",
+                                                "--max-shard-size", "300K")]).stdout)
+        self.assertGreater(len(result["output_files"]), 2)
+        self.assertEqual(result["output_path"], result["output_files"][0])
+        self.assertEqual([str(path) for path in sorted(self.out.glob("split*"))], result["output_files"])
         left = self.out / "hf-f32.gguf.littlebit"
         left.write_bytes(b"left by a run that could not be converted")
         self.assert_exit_code(self.compress(self.model, *options, "--format", "gguf-ext"), 2)

@@ -145,5 +145,15 @@ TEST(PlanRanks, InfeasibleTargetNamesTheLayerAndTheSmallestThatWorks) {
   EXPECT_THROW(PlanRanks(config, {.target_bpw = smallest.bpw - 0.002}), Error);
 }
 
+TEST(PlanRanks, ATargetAboveTheOriginalsBitsIsNotAdvised) {
+  try {
+    PlanRanks(LlamaLike(512, 1408, 6, 8, 4), {.target_bpw = 1.0, .kv_rank_factor = 1e-4});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kRankSelectionFailed);
+    EXPECT_NE(e.suggestion().find("--kv-rank-factor"), std::string::npos) << e.suggestion();
+  }
+}
+
 }  // namespace
 }  // namespace llmq

@@ -58,7 +58,13 @@ class MemoryFit {
         static_cast<double>(*available_) / 1e9));
     run_.train.tokens = 0;
     run_.train.block_tokens = kBlockTokens;
-    run_.train.kd_tokens = Fits(TrainedPart::kScales) ? kDistillationTokens : 0;
+    if (Fits(TrainedPart::kScales)) {
+      run_.train.kd_tokens = kDistillationTokens;
+      return;
+    }
+    run_.train.kd_tokens = 0;
+    run_.observer.Info(fmt::format("No training of scales at the end, which needs {:.1f} GB",
+                                   static_cast<double>(Least(TrainedPart::kScales)) / 1e9));
   }
 
   void Settle(TrainedPart part) {

@@ -60,7 +60,7 @@ RankOptions Budget(const RunContext& run) {
 // of a block goes through all behind it: there the first block counts for more, falling to 1 at the
 // last (docs/results.md, "Depth").
 void WeighByDepth(const RankPlan& plan, std::vector<LossCurve>& curves) {
-  constexpr double kFirstBlock = 7.5;
+  constexpr double kFirstBlock = 4.5;
   const auto last = static_cast<double>(plan.layers.back().linear.layer);
   for (size_t i = 0; i < curves.size(); ++i) {
     const auto layer = static_cast<double>(plan.layers[i].linear.layer);
