@@ -18,7 +18,7 @@ class OwnText : public ::testing::Test {
   std::vector<int32_t> Write(const std::vector<int32_t>& starts, int workers,
                              uint64_t seed = kSeed) {
     WorkerPool pool(workers);
-    return WriteOwnText(model_, teacher_, starts, kLength, seed, at::kCPU, pool,
+    return WriteOwnText(model_, teacher_, {starts, kLength, ends_, 1}, seed, at::kCPU, pool,
                         [](double) { return true; });
   }
   // Mean -log p of all but the first token, by one pass over the whole text.
@@ -39,6 +39,7 @@ class OwnText : public ::testing::Test {
     return -(log_p.exp() * log_p).sum(-1).mean().item<double>();
   }
 
+  std::vector<int64_t> ends_;
   Checkpoint checkpoint_{std::filesystem::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / "hf-f32"};
   Teacher teacher_ = LoadTeacher(checkpoint_, at::kCPU);
   TrainableModel model_{checkpoint_.config(), kLength, at::kCPU};
@@ -64,12 +65,23 @@ TEST_F(OwnText, DependsOnSeedAndStartsOnly) {
   EXPECT_FALSE(std::equal(twice.begin(), twice.begin() + kLength, twice.begin() + kLength));
 }
 
+TEST_F(OwnText, BeginsAnewWhereADocumentEnds) {
+  const std::vector<int32_t> starts(32, 1);
+  const std::vector<int32_t> text = Write(starts, 1);
+  ends_ = {text[5], 2};
+  const std::vector<int32_t> begun = Write(starts, 1);
+  EXPECT_TRUE(std::equal(text.begin(), text.begin() + 5, begun.begin()));
+  EXPECT_EQ(begun[5], 1);
+  for (const int32_t id : begun) EXPECT_NE(id, text[5]);
+}
+
 TEST_F(OwnText, StopsWhenToldTo) {
   WorkerPool pool(1);
   const std::vector<int32_t> starts(4, 1);
-  EXPECT_TRUE(WriteOwnText(model_, teacher_, starts, kLength, kSeed, at::kCPU, pool, [](double) {
-                return false;
-              }).empty());
+  EXPECT_TRUE(
+      WriteOwnText(model_, teacher_, {starts, kLength, {}, 1}, kSeed, at::kCPU, pool, [](double) {
+        return false;
+      }).empty());
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ std::vector<int32_t> Starts(const RunContext& run, int64_t count) {
 std::vector<int32_t> WriteOwnText(RunContext& run, const TrainableModel& model,
                                   const Teacher& teacher) {
   if (run.train.own_text == 0) return {};
+  const ModelConfig& config = run.checkpoint.config();
   const int64_t length = run.train.sequence_tokens;
   const double sequences = static_cast<double>(run.train.tokens) / static_cast<double>(length);
   const auto count = static_cast<int64_t>(std::ceil(sequences * run.train.own_text));
@@ -29,9 +30,9 @@ std::vector<int32_t> WriteOwnText(RunContext& run, const TrainableModel& model,
     return !run.observer.StopRequested();
   };
   run.observer.BeginStage("Writing text", count, 0, "sequences");
-  std::vector<int32_t> text =
-      WriteOwnText(model, teacher, Starts(run, count), length, run.options.seed, run.device.device,
-                   run.workers, progress);
+  const OwnTextForm form{Starts(run, count), length, config.eos_token_ids, run.bos};
+  std::vector<int32_t> text = WriteOwnText(model, teacher, form, run.options.seed,
+                                           run.device.device, run.workers, progress);
   if (text.empty()) run.ThrowStopped("part of the training text");
   run.observer.EndStage();
   return text;

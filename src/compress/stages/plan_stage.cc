@@ -198,7 +198,7 @@ void Plan(RunContext& run) {
     if (run.options.allocation == Allocation::kAuto && run.options.rank.manual_rank == 0) {
       const RankOptions budget = Budget(run);
       std::vector<LossCurve> curves = MeasureCurves(run, budget);
-      if (!run.trains()) WeighByDepth(run.plan, curves);
+      if (!run.trains() && !run.trains_blocks()) WeighByDepth(run.plan, curves);
       run.plan = AllocateRanks(run.checkpoint.config(), budget, curves);
     }
     if (run.store) SavePlan(run);

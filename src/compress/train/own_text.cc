@@ -33,13 +33,21 @@ at::Tensor Draw(const at::Tensor& logits, const at::Tensor& points) {
       .clamp_max(logits.size(1) - 1);
 }
 
+// ids [B, 1] with what begins a document in place of what ends one.
+at::Tensor BeginAnew(const at::Tensor& ids, const OwnTextForm& form) {
+  if (!form.bos || form.ends.empty()) return ids;
+  const at::Tensor ends = at::tensor(form.ends, at::kLong).to(ids.device());
+  return ids.masked_fill(at::isin(ids, ends), *form.bos);
+}
+
 }  // namespace
 
 std::vector<int32_t> WriteOwnText(const TrainableModel& model, const Teacher& teacher,
-                                  const std::vector<int32_t>& starts, int64_t sequence_tokens,
-                                  uint64_t seed, at::Device device, WorkerPool& workers,
+                                  const OwnTextForm& form, uint64_t seed, at::Device device,
+                                  WorkerPool& workers,
                                   const std::function<bool(double)>& keep_going) {
-  const auto count = static_cast<int64_t>(starts.size());
+  const int64_t sequence_tokens = form.sequence_tokens;
+  const auto count = static_cast<int64_t>(form.starts.size());
   const int64_t groups = (count + kOwnTextGroup - 1) / kOwnTextGroup;
   std::vector<int32_t> text(static_cast<size_t>(count * sequence_tokens));
   std::atomic<int64_t> written = 0;  // tokens
@@ -49,14 +57,14 @@ std::vector<int32_t> WriteOwnText(const TrainableModel& model, const Teacher& te
     const int64_t begin = group * kOwnTextGroup;
     const int64_t size = std::min(kOwnTextGroup, count - begin);
     const at::Tensor points = Uniform(seed, begin, size, sequence_tokens).to(device);
-    const at::ArrayRef<int32_t> begun(&starts[static_cast<size_t>(begin)],
+    const at::ArrayRef<int32_t> begun(&form.starts[static_cast<size_t>(begin)],
                                       static_cast<size_t>(size));
     std::vector<at::Tensor> columns = {at::tensor(begun, at::kLong).unsqueeze(1).to(device)};
     Prefix prefix = model.EmptyPrefix(size);
     for (int64_t t = 1; t < sequence_tokens && !stopped; ++t) {
       const at::Tensor logits =
           model.Continue(teacher.frame, teacher.linears, columns.back(), prefix);
-      columns.push_back(Draw(logits, points.narrow(1, t, 1)));
+      columns.push_back(BeginAnew(Draw(logits, points.narrow(1, t, 1)), form));
       written += size;
     }
     if (stopped) return;
