@@ -117,10 +117,10 @@ Error FromParseError(const CLI::App& app, const CLI::ParseError& error) {
 // What a value of an option of this type was expected to be, or nullptr if it is.
 const char* ExpectedInstead(const std::string& type, const std::string& value) {
   static const std::regex kInteger("[+-]?(0|[1-9][0-9]*)");
-  constexpr size_t kDigits = 19;  // with a sign; all of 18 digits fit into 64 bits
+  constexpr size_t kTooLong = 19;  // characters: what is shorter fits into 64 bits
   if (type == "INT") {
     if (!std::regex_match(value, kInteger)) return "a decimal integer";
-    return value.size() < kDigits ? nullptr : "an integer of at most 18 digits";
+    return value.size() < kTooLong ? nullptr : "an integer of at most 18 digits";
   }
   if (!value.empty()) return nullptr;
   return type == "FLOAT" ? "a number" : type == "PATH" ? "a path" : nullptr;

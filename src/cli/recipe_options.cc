@@ -120,7 +120,7 @@ void AddRecipeOptions(CLI::App& app, RecipeArguments& a) {
       ->type_name("FLOAT");
   app.add_option("--own-text", a.own_text,
                  "Share of the training text that the model writes itself (0.5 without any given)")
-      ->type_name("SHARE");
+      ->type_name("FLOAT");
   AddChoice(app, "--surrogate", a.surrogate, kSurrogates,
             "Gradient of the sign: smooth-sign, straight-through");
   AddChoice(app, "--latent-scale", a.latent_scale, kSwitch,

@@ -353,6 +353,7 @@ class BadArguments(ContractTest):
             ("--train-tokens", "9" * 20): "--train-tokens: expected an integer of at most 18 digits",
             ("--calibration-data", ""): "--calibration-data: expected a path, found ''",
             ("--resume", ""): "--resume: expected a path",
+            ("--own-text", ""): "--own-text: expected a number",
             ("--checkpoint-dir", ""): "--checkpoint-dir: expected a path",
             ("--max-shard-size", "2X"): "2X",
             ("--dry-run", "--calibration-data", settings.models / "stories260k/hf-f32/config.json"): "config.json",

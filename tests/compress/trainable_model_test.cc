@@ -20,15 +20,24 @@ namespace fs = std::filesystem;
 
 const fs::path kParity = fs::path(LLMQ_TEST_GOLDEN_DIR) / "parity";
 
-class Parity : public ::testing::TestWithParam<const char*> {};
+// A golden model, or one of the shipped model's forms.
+class Parity : public ::testing::TestWithParam<const char*> {
+ protected:
+  static Checkpoint Original() {
+    const std::string name = GetParam();
+    const bool shipped = name.starts_with("stories260k-");
+    return Checkpoint(shipped ? fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / name.substr(12)
+                              : kParity / name);
+  }
+  static std::vector<int32_t> Tokens() {
+    return ReadArray<int32_t>(kParity / GetParam() / "tokens.i32");
+  }
+};
 
 TEST_P(Parity, LogitsEqualThoseOfTransformers) {
-  const std::string name = GetParam();
-  const bool shipped = name.starts_with("stories260k-");
-  const Checkpoint checkpoint(
-      shipped ? fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / name.substr(12) : kParity / name);
-  const auto tokens = ReadArray<int32_t>(kParity / name / "tokens.i32");
-  const auto expected = ReadArray<float>(kParity / name / "logits.f32");
+  const Checkpoint checkpoint = Original();
+  const std::vector<int32_t> tokens = Tokens();
+  const auto expected = ReadArray<float>(kParity / GetParam() / "logits.f32");
   const auto length = static_cast<int64_t>(tokens.size());
   ASSERT_EQ(expected.size(), tokens.size() * static_cast<size_t>(checkpoint.config().vocab_size));
 
@@ -47,11 +56,8 @@ TEST_P(Parity, LogitsEqualThoseOfTransformers) {
 
 // A text read in parts, each behind what the prefix keeps, has the logits of the text read at once.
 TEST_P(Parity, ReadingOnEqualsReadingAtOnce) {
-  const std::string name = GetParam();
-  const bool shipped = name.starts_with("stories260k-");
-  const Checkpoint checkpoint(
-      shipped ? fs::path(LLMQ_TEST_MODEL_DIR) / "stories260k" / name.substr(12) : kParity / name);
-  const auto tokens = ReadArray<int32_t>(kParity / name / "tokens.i32");
+  const Checkpoint checkpoint = Original();
+  const std::vector<int32_t> tokens = Tokens();
   const auto length = static_cast<int64_t>(tokens.size());
   const at::NoGradGuard no_grad;
   const Teacher teacher = LoadTeacher(checkpoint, at::kCPU);
