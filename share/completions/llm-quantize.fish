@@ -36,12 +36,12 @@ $tool -n $tokenize -l json-lines -d 'Every text is a JSON string'
 
 $tool -n $compress -l target-bpw -x -d 'Target bits per weight'
 $tool -n $compress -l rank -x -d 'Manual latent rank'
-$tool -n $compress -l quality-threshold -x -d 'Most perplexity increase in %'
+$tool -n $compress -l quality-threshold -x -d 'Maximum perplexity increase in %'
 $tool -n $compress -l format -xa 'littlebit gguf-ext gguf-lossy' -d 'Container'
 $tool -n "$compress; or $convert" -s o -l output-dir -xa '(__fish_complete_directories)' -d 'Output directory'
 $tool -n "$compress; or $convert" -s n -l output-name -x -d 'Output filename'
 $tool -n "$compress; or $validate" -l calibration-data -r -d 'Text to train and measure with'
-$tool -n "$compress; or $validate" -l calibration-samples -x -d 'Most windows to measure on'
+$tool -n "$compress; or $validate" -l calibration-samples -x -d 'Maximum number of windows to measure on'
 $tool -n "$compress; or $validate" -l held-out-data -r -d 'Text to measure with'
 $tool -n $compress -l no-checkpoints -d 'Disable checkpoints'
 $tool -n $compress -l checkpoint-dir -xa '(__fish_complete_directories)' -d 'Checkpoint directory'
@@ -88,7 +88,7 @@ $tool -n $validate -l protocol -xa 'paper llama.cpp' -d 'How perplexity is measu
 $tool -n $validate -l coherence-test -d 'Run the coherence test'
 $tool -n $validate -l benchmark -xa 'wikitext hellaswag arc arc-easy arc-challenge' -d 'Benchmark'
 $tool -n $validate -l benchmark-data -r -d "The benchmark's file"
-$tool -n $validate -l benchmark-items -x -d 'Most items'
+$tool -n $validate -l benchmark-items -x -d 'Maximum number of items'
 
 $tool -n $validate -l activations -xa 'f32 int8' -d 'Activations of the compressed model'
 
@@ -106,7 +106,7 @@ $tool -n $bench -s t -x -d 'Threads'
 
 $tool -n $run -s p -l prompt -x -d 'Text to continue'
 $tool -n $run -l prompt-file -r -d 'File with the text to continue'
-$tool -n $run -s n -l tokens -x -d 'Most tokens to write'
+$tool -n $run -s n -l tokens -x -d 'Maximum number of tokens to write'
 $tool -n $run -l temperature -x -d 'Temperature'
 $tool -n $run -l top-k -x -d 'Likeliest tokens'
 $tool -n $run -l top-p -x -d 'Total probability'

@@ -27,7 +27,7 @@ void AddContractOptions(CLI::App& app, CompressArguments& a) {
   app.add_option("--rank", a.rank, "Manual latent rank (auto-selected if not set)")
       ->type_name("INT");
   app.add_option("--quality-threshold", a.quality_threshold,
-                 "Most perplexity increase in %; raises the BPW until it is met")
+                 "Maximum perplexity increase in %; raises the BPW until it is met")
       ->type_name("FLOAT");
   app.add_option("--format", a.format, "Container: littlebit, gguf-ext, gguf-lossy")
       ->type_name("TEXT")
@@ -44,7 +44,8 @@ void AddContractOptions(CLI::App& app, CompressArguments& a) {
          "--calibration-data", a.text.calibration_data,
          "Text to train and measure with: .txt, .jsonl, .json, .parquet (built-in text if not set)")
       ->type_name("PATH");
-  app.add_option("--calibration-samples", a.text.samples, "Most windows to measure on (64-1024)")
+  app.add_option("--calibration-samples", a.text.samples,
+                 "Maximum number of windows to measure on (64-1024)")
       ->type_name("INT")
       ->capture_default_str();
   app.add_flag("--no-checkpoints", a.no_checkpoints, "Disable layer-level checkpoints");

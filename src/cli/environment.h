@@ -1,4 +1,6 @@
-// All environment variables that the program itself reads. (CUDA_VISIBLE_DEVICES is LibTorch's.)
+// The environment variables of the commands. Elsewhere: the Hub's (hub/hub_settings), the kernels'
+// (runtime/kernel_choice), the compressor module's (compress/open_module); CUDA_VISIBLE_DEVICES is
+// CUDA's.
 #ifndef LLMQ_CLI_ENVIRONMENT_H_
 #define LLMQ_CLI_ENVIRONMENT_H_
 

@@ -182,7 +182,7 @@ CommandRun SetupRun(CLI::App& app) {
       ->type_name("TEXT");
   app.add_option("--prompt-file", options->prompt_file, "File with the text to continue")
       ->type_name("PATH");
-  app.add_option("-n,--tokens", options->max_new, "Most tokens to write")
+  app.add_option("-n,--tokens", options->max_new, "Maximum number of tokens to write")
       ->type_name("INT")
       ->capture_default_str();
   app.add_option("--temperature", options->sampling.temperature, "0: always the likeliest token")

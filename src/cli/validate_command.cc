@@ -197,7 +197,7 @@ void AddPerplexityOptions(CLI::App& app, ValidateOptions& options) {
                  "Text to measure with, all of it, instead of the held-out part")
       ->type_name("PATH");
   app.add_option("--calibration-samples", options.text.samples,
-                 "Most windows to measure on (64-1024)")
+                 "Maximum number of windows to measure on (64-1024)")
       ->type_name("INT")
       ->capture_default_str();
   const Choices<Protocol> protocols = {{"paper", Protocol::kPaper},
@@ -219,7 +219,8 @@ void AddBenchmarkOptions(CLI::App& app, ValidateOptions& options) {
   app.add_option("--benchmark-data", options.benchmark_data,
                  "The benchmark's local file: Parquet, JSONL, text (from the Hub if not set)")
       ->type_name("PATH");
-  app.add_option("--benchmark-items", options.benchmark_items, "Most items of it (0: all)")
+  app.add_option("--benchmark-items", options.benchmark_items,
+                 "Maximum number of its items (0: all)")
       ->type_name("INT")
       ->capture_default_str();
 }

@@ -121,8 +121,9 @@ RankPlan ManualPlan(const ModelConfig& config, const RankOptions& options) {
   for (const LinearSpec& linear : linears) {
     ranks.push_back(std::min(options.manual_rank, LargestRank(linear, options)));
   }
-  return MakeRankPlan(config, options.residual == Residual::kOff ? 1 : 2, options.scale_bits,
-                      ranks);
+  // There is no target to spend, so kSpare has no use for a second path.
+  const bool residual = options.residual == Residual::kOn || options.residual == Residual::kAuto;
+  return MakeRankPlan(config, residual ? 2 : 1, options.scale_bits, ranks);
 }
 
 int64_t FewestPaths(const RankOptions& options) {

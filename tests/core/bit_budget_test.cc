@@ -128,6 +128,17 @@ TEST(PlanRanks, ManualRankIsTakenAndCappedByTheLayer) {
   EXPECT_EQ(plan.layers[1].shape.rank, 256);  // k_proj is [256, 512]
 }
 
+TEST(PlanRanks, ManualRankHasTheResidualPathThatWasAskedFor) {
+  const auto paths = [](Residual residual) {
+    return PlanRanks(LlamaLike(512, 1408, 6, 8, 4), {.manual_rank = 30, .residual = residual})
+        .paths;
+  };
+  EXPECT_EQ(paths(Residual::kAuto), 2);
+  EXPECT_EQ(paths(Residual::kOn), 2);
+  EXPECT_EQ(paths(Residual::kSpare), 1);
+  EXPECT_EQ(paths(Residual::kOff), 1);
+}
+
 TEST(PlanRanks, InfeasibleTargetNamesTheLayerAndTheSmallestThatWorks) {
   const ModelConfig config = LlamaLike(288, 768, 6, 6, 6);
   try {

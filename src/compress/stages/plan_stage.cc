@@ -182,8 +182,9 @@ void ReportRareExperts(RunContext& run) {
   }
   if (rare.empty()) return;
   run.observer.Warning(fmt::format(
-      "{} of {} experts were reached by fewer than {} of {} calibration tokens: {}{}; what counts "
-      "in them is taken from the other experts of their layers. More or other text may help",
+      "{} of {} experts were reached by fewer than {} of {} calibration tokens: {}{}; the "
+      "weights of their channels are taken from the other experts of the layer. More or other text "
+      "may help",
       rare.size(), experts, kFewTokens, run.statistics.front().tokens, shown,
       rare.size() > kShown ? ", ..." : ""));
 }
