@@ -88,7 +88,8 @@ struct SmallestFeasible {
 };
 SmallestFeasible FindSmallestFeasible(const ModelConfig& config, const RankOptions& options);
 
-int64_t LargestRank(const LinearSpec& linear, const RankOptions& options);
+int64_t LeastRank(const LinearSpec& linear);
+int64_t LargestRank(const LinearSpec& linear, int64_t overcompleteness);
 
 }  // namespace llmq
 

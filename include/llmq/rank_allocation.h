@@ -25,12 +25,11 @@ struct LossCurve {
   double At(double rank) const;
 };
 
-// Ranks for options.target_bpw; paths, and whether the target is feasible at all, as PlanRanks
-// says; manual_rank is ignored. curves[i] belongs to BlockLinears(config)[i]. Never above the
-// target; no rank below PlanRanks's minimum or above LargestRank. Throws
-// Error{kRankSelectionFailed} like PlanRanks if the minimum ranks do not fit.
-RankPlan AllocateRanks(const ModelConfig& config, const RankOptions& options,
-                       std::span<const LossCurve> curves);
+// Other ranks for `plan`, whose paths and scale bits stay: from the least that PlanRanks gives any
+// matrix up to its LargestRank, together at most `body_bytes` of payloads.
+// curves[i] belongs to plan.layers[i]. Precondition: `plan` is PlanRanks's and has no more bytes.
+RankPlan AllocateRanks(const ModelConfig& config, const RankPlan& plan, int64_t overcompleteness,
+                       int64_t body_bytes, std::span<const LossCurve> curves);
 
 }  // namespace llmq
 

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
 
 namespace llmq {
 namespace {
@@ -39,8 +40,11 @@ int ResolveThreadCount(int requested) {
 ThreadPool::ThreadPool(int threads)
     : shares_(std::make_unique<Share[]>(static_cast<size_t>(std::max(1, threads)))) {
   workers_.reserve(static_cast<size_t>(std::max(0, threads - 1)));
-  for (int thread = 1; thread < threads; ++thread) {
-    workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) {
+      workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+    }
+  } catch (const std::system_error&) {  // a limit of the system: those that there are do the work
   }
 }
 

@@ -25,7 +25,8 @@ class ThreadPool {
  public:
   using Body = std::function<void(int thread, int64_t begin, int64_t end)>;
 
-  // `threads` >= 1 counts the calling thread: ThreadPool(1) starts none.
+  // `threads` >= 1 counts the calling thread: ThreadPool(1) starts none. Fewer if the system does
+  // not allow so many.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -172,6 +172,17 @@ void CheckRecipeValues(const RecipeArguments& arguments) {
   }
 }
 
+// Dual-SVID takes matrices as they are: nothing would read what calibration says of channels.
+void DropUnusedImportance(const RecipeArguments& arguments, CompressOptions& options) {
+  if (options.init != InitMethod::kDualSvid || options.allocation == Allocation::kAuto) return;
+  if (arguments.importance.value_or(ImportanceMode::kOff) != ImportanceMode::kOff) {
+    throw Error(ErrorCode::kInvalidArguments,
+                "--importance: expected a factorization that weighs channels, found dual-svid",
+                "Leave out --importance, or use --init itq, admm or anneal");
+  }
+  options.importance = ImportanceMode::kOff;
+}
+
 void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& options) {
   ApplyRecipe(arguments.recipe, options);
   ApplyEffort(arguments.effort, options);
@@ -184,6 +195,7 @@ void ApplyRecipeArguments(const RecipeArguments& arguments, CompressOptions& opt
   options.rank.overcompleteness = Overcompleteness(options.init);
   overrides.Set("importance", arguments.importance, kImportances, options.importance);
   overrides.Set("allocation", arguments.allocation, kAllocations, options.allocation);
+  DropUnusedImportance(arguments, options);
   overrides.Set("residual", arguments.residual, kResiduals, options.rank.residual);
   overrides.Set("scale bits", arguments.scale_bits, options.rank.scale_bits);
   overrides.Set("kv rank factor", arguments.kv_rank_factor, options.rank.kv_rank_factor);

@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kManifestName = "manifest.json";
 constexpr const char* kLockName = "lock";
+constexpr const char* kStateExtension = ".state";
 constexpr size_t kHashDigits = 16;
 
 void WriteManifest(const std::filesystem::path& directory, const Fingerprint& fingerprint) {
@@ -25,6 +26,11 @@ void WriteManifest(const std::filesystem::path& directory, const Fingerprint& fi
   for (const auto& [name, value] : fingerprint.parts) parts[name] = value;
   Json manifest = {{"fingerprint", fingerprint.HashText()}, {"made_from", parts}};
   WriteFileAtomically(directory / kManifestName, DumpJson(manifest, 2) + "\n");
+}
+
+std::filesystem::path DirectoryOf(const std::filesystem::path& checkpoint_dir,
+                                  const std::string& stem, const Fingerprint& fingerprint) {
+  return checkpoint_dir / (stem + "-" + fingerprint.HashText());
 }
 
 // Directories "<stem>-<16 hex digits>" that hold a manifest, sorted.
@@ -43,11 +49,17 @@ std::vector<std::filesystem::path> FindOthers(const std::filesystem::path& check
   return found;
 }
 
+// The parts of a checkpoint's fingerprint, by their names.
+Json MadeFrom(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / kManifestName;
+  const Json manifest = ParseJson(ReadTextFile(path), path.string());
+  return manifest.contains("made_from") ? manifest["made_from"] : Json::object();
+}
+
 // "learning rate: 0.0005 now, 0.001 in the checkpoint; ..."
 std::string Differences(const std::filesystem::path& other, const Fingerprint& fingerprint) {
   const std::string where = (other / kManifestName).string();
-  const Json manifest = ParseJson(ReadTextFile(other / kManifestName), where);
-  const Json made_from = manifest.contains("made_from") ? manifest["made_from"] : Json::object();
+  const Json made_from = MadeFrom(other);
   std::string text;
   const auto add = [&](const std::string& name, const std::string& now, const std::string& then) {
     if (now == then) return;
@@ -110,7 +122,7 @@ void DeleteContents(const std::filesystem::path& directory) {
 CheckpointStore::CheckpointStore(const std::filesystem::path& checkpoint_dir,
                                  const std::string& stem, const Fingerprint& fingerprint,
                                  bool resume)
-    : directory_(checkpoint_dir / (stem + "-" + fingerprint.HashText())) {
+    : directory_(DirectoryOf(checkpoint_dir, stem, fingerprint)) {
   std::error_code failure;
   const bool exists = std::filesystem::exists(directory_ / kManifestName, failure);
   if (resume && !exists) ThrowNothingToResume(checkpoint_dir, stem, fingerprint);
@@ -133,7 +145,13 @@ std::filesystem::path CheckpointStore::BlockPath(int64_t block) const {
   return directory_ / fmt::format("block-{:05}.state", block);
 }
 
-std::filesystem::path CheckpointStore::PlanPath() const { return directory_ / "plan.state"; }
+std::filesystem::path CheckpointStore::StatisticsPath() const {
+  return directory_ / "statistics.state";
+}
+
+std::filesystem::path CheckpointStore::RanksPath() const { return directory_ / "ranks.state"; }
+
+std::filesystem::path CheckpointStore::OwnTextPath() const { return directory_ / "own_text.state"; }
 
 std::filesystem::path CheckpointStore::TrainingPath() const {
   return directory_ / "training.state";
@@ -147,6 +165,29 @@ void CheckpointStore::Remove() {
   std::error_code ignored;  // a leftover is harmless: the next run starts over
   std::filesystem::remove_all(directory_, ignored);
   std::filesystem::remove(directory_.parent_path(), ignored);  // only if empty
+}
+
+uint64_t CheckpointBytesKept(const std::filesystem::path& checkpoint_dir, const std::string& stem,
+                             const Fingerprint& fingerprint) {
+  uint64_t bytes = 0;
+  std::error_code failure;  // none is there, or it cannot be read: nothing is kept
+  const auto directory = DirectoryOf(checkpoint_dir, stem, fingerprint);
+  for (const auto& entry : std::filesystem::directory_iterator(directory, failure)) {
+    const bool is_state = entry.path().extension() == kStateExtension;
+    const uint64_t size = is_state ? entry.file_size(failure) : 0;
+    if (!failure) bytes += size;
+  }
+  return bytes;
+}
+
+std::optional<std::string> RecordedPart(const std::filesystem::path& checkpoint_dir,
+                                        const std::string& stem, const std::string& part) {
+  const std::vector<std::filesystem::path> found = FindOthers(checkpoint_dir, stem);
+  if (found.size() != 1) return std::nullopt;
+  const Json made_from = MadeFrom(found.front());
+  const auto value = made_from.find(part);
+  if (value == made_from.end() || !value->is_string()) return std::nullopt;
+  return value->get<std::string>();
 }
 
 }  // namespace llmq

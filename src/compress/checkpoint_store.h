@@ -2,14 +2,15 @@
 //
 // Before: pipeline opens it for a fingerprint. After: pipeline keeps layers and training state in
 // it and removes it after success. Directory: <checkpoint_dir>/<output stem>-<fingerprint>/ with
-// manifest.json (the fingerprint in words), lock, one for the statistics and ranks, one per
-// factorized layer, one per trained block and one per training state. Every file appears by rename,
-// so a kill at any moment leaves the last complete state.
+// manifest.json (the fingerprint in words), lock, one for the statistics, the ranks and the text
+// of the model's own, one per factorized layer, per trained block and per training state. Every
+// file appears by rename, so a kill at any moment leaves the last complete state.
 #ifndef LLMQ_COMPRESS_CHECKPOINT_STORE_H_
 #define LLMQ_COMPRESS_CHECKPOINT_STORE_H_
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "compress/fingerprint.h"
@@ -29,7 +30,9 @@ class CheckpointStore {
 
   std::filesystem::path LayerPath(int64_t index) const;
   std::filesystem::path BlockPath(int64_t block) const;
-  std::filesystem::path PlanPath() const;
+  std::filesystem::path StatisticsPath() const;
+  std::filesystem::path RanksPath() const;
+  std::filesystem::path OwnTextPath() const;
   std::filesystem::path TrainingPath() const;
   std::filesystem::path DistillationPath() const;
   const std::filesystem::path& directory() const { return directory_; }
@@ -41,6 +44,16 @@ class CheckpointStore {
   std::filesystem::path directory_;
   int lock_fd_ = -1;
 };
+
+// Bytes of the files that a run's checkpoint has so far; 0 if there is none. The same run, resumed
+// or begun anew, needs no other room for them.
+uint64_t CheckpointBytesKept(const std::filesystem::path& checkpoint_dir, const std::string& stem,
+                             const Fingerprint& fingerprint);
+
+// The value of a Fingerprint's part in the manifest of the only checkpoint of this stem; nullopt if
+// there is none or several, or it has no such part.
+std::optional<std::string> RecordedPart(const std::filesystem::path& checkpoint_dir,
+                                        const std::string& stem, const std::string& part);
 
 }  // namespace llmq
 

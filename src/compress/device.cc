@@ -115,22 +115,25 @@ std::optional<std::string> OpenDevice(int index) {
 
 }  // namespace
 
+std::string DeviceChoice::Description() const {
+  return device.is_cuda() ? fmt::format("cuda:{} ({})", device.index(), name) : name;
+}
+
 DeviceChoice ChooseDevice(const std::string& wanted) {
-  const DeviceChoice cpu{at::kCPU, "cpu"};
-  if (wanted == "cpu") return cpu;
+  if (wanted == "cpu") return {};
   const std::optional<int> index = wanted == "auto" ? 0 : CudaIndex(wanted);
   if (!index) {
     throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("--device: expected auto, cpu, cuda or cuda:N, found {}", wanted));
   }
   if (const std::optional<std::string> reason = OpenDevice(*index)) {
-    if (wanted == "auto") return {at::kCPU, "cpu", *reason == kNoDriver ? "" : *reason};
+    if (wanted == "auto") return {.passed_over = *reason == kNoDriver ? "" : *reason};
     throw Error(ErrorCode::kInvalidArguments,
                 fmt::format("--device {}: expected a CUDA device, found {}", wanted, *reason),
                 "Use --device cpu, or name one of the devices there are");
   }
-  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(*index));
-  return {device, fmt::format("cuda:{} ({})", *index, CudaName(*index))};
+  return {.device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(*index)),
+          .name = CudaName(*index)};
 }
 
 bool HasFastBf16(at::Device device) {

@@ -16,9 +16,11 @@ namespace llmq {
 
 struct DeviceChoice {
   at::Device device = at::kCPU;
-  std::string description;  // "cpu" or "cuda:0 (NVIDIA ...)"
+  std::string name = "cpu";  // or the CUDA device's: "NVIDIA ..."
   // Why `auto` did not take the CUDA device that seems to be there; empty: nothing to say.
   std::string passed_over;
+
+  std::string Description() const;  // "cpu" or "cuda:0 (NVIDIA ...)"
 };
 
 // `wanted`: auto, cpu, cuda or cuda:N. Throws Error{kInvalidArguments} for another word and if

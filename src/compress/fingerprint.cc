@@ -4,6 +4,7 @@
 #include <torch/version.h>
 
 #include "base/bytes.h"
+#include "compress/factorize/byte_rows.h"
 #include "compress/train/precision.h"
 
 namespace llmq {
@@ -36,10 +37,10 @@ uint64_t ModelChecksum(const CompressOptions& options, const Checkpoint& checkpo
 }
 
 // Everything that may change the last bit of a sum.
-std::string Arithmetic(at::Device device) {
+std::string Arithmetic(const DeviceChoice& device) {
   return fmt::format("LibTorch {}.{}.{}, {}, {}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR,
                      TORCH_VERSION_PATCH, at::get_cpu_capability(),
-                     device.is_cuda() ? "cuda" : "cpu");
+                     HasByteProducts(device.device) ? "byte products" : device.name);
 }
 
 }  // namespace
@@ -53,7 +54,8 @@ uint64_t Fingerprint::Hash() const {
 std::string Fingerprint::HashText() const { return fmt::format("{:016x}", Hash()); }
 
 Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& train,
-                            const Checkpoint& checkpoint, const RankPlan& plan, at::Device device) {
+                            const Checkpoint& checkpoint, const RankPlan& plan,
+                            const DeviceChoice& device) {
   Fingerprint fingerprint;
   const auto add = [&](const char* name, std::string value) {
     fingerprint.parts.emplace_back(name, std::move(value));
@@ -95,9 +97,9 @@ Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& 
                                      TextChecksum(options.training_text)));
   }
   add("latent scale", train.latent_scale ? "on" : "off");
-  add("block tokens", fmt::format("{}", train.block_tokens));
+  add(fingerprint_part::kBlockTokens, fmt::format("{}", train.block_tokens));
   add("absorption", train.absorption ? "on" : "off");
-  add("distillation tokens", fmt::format("{}", train.kd_tokens));
+  add(fingerprint_part::kKdTokens, fmt::format("{}", train.kd_tokens));
   const bool trains = train.tokens > 0 || train.kd_tokens > 0 || options.time_budget_seconds > 0;
   if (!trains && train.block_tokens == 0) return fingerprint;
   add("learning rate", fmt::format("{}", train.learning_rate));

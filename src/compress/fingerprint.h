@@ -11,12 +11,18 @@
 #include <utility>
 #include <vector>
 
-#include "compress/torch_headers.h"
+#include "compress/device.h"
 #include "llmq/bit_budget.h"
 #include "llmq/checkpoint.h"
 #include "llmq/compress.h"
 
 namespace llmq {
+
+// Names of parts that a resumed run looks up.
+namespace fingerprint_part {
+inline constexpr const char* kBlockTokens = "block tokens";
+inline constexpr const char* kKdTokens = "distillation tokens";
+}  // namespace fingerprint_part
 
 struct Fingerprint {
   std::vector<std::pair<std::string, std::string>> parts;  // name, value; in a fixed order
@@ -27,7 +33,8 @@ struct Fingerprint {
 
 // `train`: what options.train has come to (memory_stage.h).
 Fingerprint MakeFingerprint(const CompressOptions& options, const TrainOptions& train,
-                            const Checkpoint& checkpoint, const RankPlan& plan, at::Device device);
+                            const Checkpoint& checkpoint, const RankPlan& plan,
+                            const DeviceChoice& device);
 
 }  // namespace llmq
 

@@ -72,6 +72,7 @@ int64_t ActivationsPerToken(const ModelConfig& config, const RankPlan& plan,
 
 uint64_t EstimateTrainingBytes(const ModelConfig& config, const RankPlan& plan,
                                const TrainOptions& options, int workers) {
+  const int64_t at_once = std::min<int64_t>(workers, MicroBatches(options));
   int64_t latents = 0;
   for (const PlannedLayer& layer : plan.layers) {
     const LittleBitShape& shape = layer.shape;
@@ -84,7 +85,7 @@ uint64_t EstimateTrainingBytes(const ModelConfig& config, const RankPlan& plan,
   // With the student's tables. Scales are trained on answers collected before.
   const int64_t teacher = (moving ? plan.body_weights : 0) + 2 * TableValues(config);
   const int64_t student = (moving ? kCopiesOfMoving : kCopiesOfResting) * latents;
-  return static_cast<uint64_t>(kBytesPerValue * (teacher + student + workers * per_worker));
+  return static_cast<uint64_t>(kBytesPerValue * (teacher + student + at_once * per_worker));
 }
 
 std::optional<uint64_t> AvailableMemoryBytes() {

@@ -47,10 +47,12 @@ uint64_t PeakMemoryBytes() {
 }
 
 // Bytes of all layers' files, and of two training states: the last one and the one being written.
+// A state has the latents and, where they move, their two moments.
 uint64_t CheckpointBytes(const RunContext& run) {
-  if (run.options.checkpoint_dir.empty()) return 0;
   const auto body = static_cast<uint64_t>(run.plan.body_bytes);
-  return run.trains() ? body * 8 * sizeof(float) * (1 + 2 * 3) : body;
+  if (!run.trains()) return body;
+  const bool moves = run.train.tokens > 0 || run.options.time_budget_seconds > 0;
+  return body * 8 * sizeof(float) * (1 + 2 * (moves ? 3 : 1));
 }
 
 void ExpectDisk(const std::filesystem::path& directory, uint64_t needed) {
@@ -64,11 +66,28 @@ void ExpectDisk(const std::filesystem::path& directory, uint64_t needed) {
       "Free disk space, choose another directory, or use --no-checkpoints");
 }
 
-void CheckDisk(const RunContext& run) {
-  const uint64_t checkpoints = CheckpointBytes(run);
-  const std::filesystem::path folder = run.options.output.parent_path();
-  ExpectDisk(folder.empty() ? "." : folder, run.output_plan.file_bytes + checkpoints);
-  if (!run.options.checkpoint_dir.empty()) ExpectDisk(run.options.checkpoint_dir, checkpoints);
+// `kept`: of the checkpoint, from before.
+void CheckDisk(const RunContext& run, uint64_t kept) {
+  const std::filesystem::path& checkpoints = run.options.checkpoint_dir;
+  const std::filesystem::path parent = run.options.output.parent_path();
+  const std::filesystem::path folder = parent.empty() ? "." : parent;
+  uint64_t needed = 0;
+  if (!checkpoints.empty()) {
+    needed = CheckpointBytes(run) - std::min(kept, CheckpointBytes(run));
+    ExpectDisk(checkpoints, needed);
+    if (!OnSameFileSystem(checkpoints, folder)) needed = 0;
+  }
+  ExpectDisk(folder, run.output_plan.file_bytes + needed);
+}
+
+void OpenStore(RunContext& run) {
+  const CompressOptions& options = run.options;
+  if (options.checkpoint_dir.empty()) return CheckDisk(run, 0);
+  const std::string stem = options.output.stem().string();
+  const Fingerprint fingerprint =
+      MakeFingerprint(options, run.train, run.checkpoint, run.plan, run.device);
+  CheckDisk(run, CheckpointBytesKept(options.checkpoint_dir, stem, fingerprint));
+  run.store.emplace(options.checkpoint_dir, stem, fingerprint, options.resume);
 }
 
 // What the ranks decide: the size of the file and the head of the report.
@@ -188,23 +207,17 @@ std::string ResumeAdvice(const RunContext& run) {
 CompressReport RunPipeline(const CompressOptions& options, CompressObserver& observer) {
   RunContext run = Open(options, observer);
   ReportPlan(run);
-  run.report.device = run.device.description;
+  run.report.device = run.device.Description();
   if (!run.device.passed_over.empty()) {
     observer.Warning("the CUDA device is not used: " + run.device.passed_over);
   }
-  observer.Info(fmt::format("Device: {}, {} worker{}", run.device.description, run.workers.size(),
+  observer.Info(fmt::format("Device: {}, {} worker{}", run.device.Description(), run.workers.size(),
                             run.workers.size() == 1 ? "" : "s"));
   if (const int64_t count = run.checkpoint.tensors_left_out(); count > 0) {
     observer.Warning(fmt::format("left out {} tensors for images: only text is compressed", count));
   }
   FitIntoMemory(run);
-  CheckDisk(run);
-  if (!options.checkpoint_dir.empty()) {
-    run.store.emplace(
-        options.checkpoint_dir, options.output.stem().string(),
-        MakeFingerprint(options, run.train, run.checkpoint, run.plan, run.device.device),
-        options.resume);
-  }
+  OpenStore(run);
   try {
     RunStages(run);
   } catch (const ArrivalError& error) {

@@ -1,8 +1,12 @@
 #include "compress/worker_pool.h"
 
+#include <fmt/core.h>
+
 #include <chrono>
+#include <system_error>
 
 #include "compress/torch_headers.h"
+#include "llmq/error.h"
 
 namespace llmq {
 namespace {
@@ -15,7 +19,14 @@ WorkerPool::WorkerPool(int threads) {
   // LibTorch's setting is per thread and touches shared state: here first, then by each worker in
   // turn.
   at::set_num_threads(1);
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { WorkerLoop(); });
+  try {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { WorkerLoop(); });
+  } catch (const std::system_error& error) {  // a limit of the system: fewer do the work as well
+    if (!threads_.empty()) return;
+    throw Error(ErrorCode::kGeneral,
+                fmt::format("threads: expected at least one, found {}", error.what()),
+                "Raise the limit on processes and threads");
+  }
 }
 
 WorkerPool::~WorkerPool() {

@@ -20,7 +20,9 @@ namespace llmq {
 
 class WorkerPool {
  public:
-  explicit WorkerPool(int threads);  // >= 1
+  // `threads` >= 1; fewer if the system does not allow so many. Throws Error{kGeneral} if it allows
+  // none.
+  explicit WorkerPool(int threads);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;

@@ -23,10 +23,6 @@ constexpr double kResidualMinBpw = 0.3;
 constexpr int64_t kResidualAlwaysWeights = 2'000'000'000;
 constexpr int kBisectionSteps = 60;
 
-int64_t RequiredRank(const LinearSpec& linear) {
-  return std::min({kMinRank, linear.d_out, linear.d_in});
-}
-
 bool IsKeyOrValue(const LinearSpec& linear) {
   return linear.projection == Projection::kK || linear.projection == Projection::kV;
 }
@@ -65,7 +61,7 @@ class Allocator {
   // The first layer whose rank is too low to be useful, or nullopt.
   std::optional<size_t> FirstStarved(const std::vector<int64_t>& ranks) const {
     for (size_t i = 0; i < ranks.size(); ++i) {
-      if (ranks[i] < RequiredRank(linears_[i])) return i;
+      if (ranks[i] < LeastRank(linears_[i])) return i;
     }
     return std::nullopt;
   }
@@ -79,7 +75,8 @@ class Allocator {
       const auto rank = static_cast<double>(
           RankForBpw(linear.d_out, linear.d_in, paths_, base_bpw, options_.scale_bits));
       const double factor = IsKeyOrValue(linear) ? kv_rank_factor_ : 1.0;
-      ranks.push_back(std::min(static_cast<int64_t>(rank * factor), LargestRank(linear, options_)));
+      ranks.push_back(std::min(static_cast<int64_t>(rank * factor),
+                               LargestRank(linear, options_.overcompleteness)));
     }
     return ranks;
   }
@@ -104,7 +101,7 @@ class Allocator {
 bool OnePathSpends(const ModelConfig& config, const RankOptions& options) {
   std::vector<int64_t> largest;
   for (const LinearSpec& linear : BlockLinears(config))
-    largest.push_back(LargestRank(linear, options));
+    largest.push_back(LargestRank(linear, options.overcompleteness));
   return MakeRankPlan(config, 1, options.scale_bits, largest).body_bpw >= options.target_bpw;
 }
 
@@ -119,7 +116,7 @@ RankPlan ManualPlan(const ModelConfig& config, const RankOptions& options) {
   const std::vector<LinearSpec> linears = BlockLinears(config);
   std::vector<int64_t> ranks;
   for (const LinearSpec& linear : linears) {
-    ranks.push_back(std::min(options.manual_rank, LargestRank(linear, options)));
+    ranks.push_back(std::min(options.manual_rank, LargestRank(linear, options.overcompleteness)));
   }
   // There is no target to spend, so kSpare has no use for a second path.
   const bool residual = options.residual == Residual::kOn || options.residual == Residual::kAuto;
@@ -136,7 +133,7 @@ int64_t FewestPaths(const RankOptions& options) {
   const std::string message = fmt::format(
       "{} [{}, {}]: expected room for rank {} at {} bits per weight, found room for "
       "rank {}",
-      linear.name, linear.d_out, linear.d_in, RequiredRank(linear), options.target_bpw, rank);
+      linear.name, linear.d_out, linear.d_in, LeastRank(linear), options.target_bpw, rank);
   constexpr double kOriginalBits = 16;
   if (smallest.bpw >= kOriginalBits) {
     throw Error(
@@ -153,8 +150,12 @@ int64_t FewestPaths(const RankOptions& options) {
 
 }  // namespace
 
-int64_t LargestRank(const LinearSpec& linear, const RankOptions& options) {
-  return options.overcompleteness * std::min(linear.d_out, linear.d_in);
+int64_t LeastRank(const LinearSpec& linear) {
+  return std::min({kMinRank, linear.d_out, linear.d_in});
+}
+
+int64_t LargestRank(const LinearSpec& linear, int64_t overcompleteness) {
+  return overcompleteness * std::min(linear.d_out, linear.d_in);
 }
 
 double LittleBitBpw(const LittleBitShape& shape) {

@@ -18,10 +18,10 @@ constexpr int64_t kStepsPerRank = 64;     // a step adds this share of the rank:
 class GreedyAllocator {
  public:
   // `plan` has the shapes, the paths and, as ranks, the least that every matrix gets.
-  GreedyAllocator(const RankPlan& plan, const RankOptions& options,
-                  std::span<const LossCurve> curves, int64_t budget_bytes)
+  GreedyAllocator(const RankPlan& plan, int64_t overcompleteness, std::span<const LossCurve> curves,
+                  int64_t budget_bytes)
       : plan_(plan),
-        options_(options),
+        overcompleteness_(overcompleteness),
         curves_(curves),
         free_bytes_(budget_bytes - plan.body_bytes) {
     for (const PlannedLayer& layer : plan.layers) ranks_.push_back(layer.shape.rank);
@@ -71,7 +71,7 @@ class GreedyAllocator {
   }
 
   void Offer(size_t i, int64_t step) {
-    step = std::min(step, LargestRank(plan_.layers[i].linear, options_) - ranks_[i]);
+    step = std::min(step, LargestRank(plan_.layers[i].linear, overcompleteness_) - ranks_[i]);
     if (step < 1) return;
     const auto loss = [&](int64_t rank) {
       return curves_[i].At(static_cast<double>(rank * plan_.paths));
@@ -81,7 +81,7 @@ class GreedyAllocator {
   }
 
   const RankPlan& plan_;
-  const RankOptions& options_;
+  int64_t overcompleteness_;
   std::span<const LossCurve> curves_;
   int64_t free_bytes_;
   std::vector<int64_t> ranks_;
@@ -100,19 +100,13 @@ double LossCurve::At(double rank) const {
   return std::exp(log_loss(first) + std::min(slope, 0.0) * (std::log(rank) - log_rank(first)));
 }
 
-RankPlan AllocateRanks(const ModelConfig& config, const RankOptions& options,
-                       std::span<const LossCurve> curves) {
-  RankOptions uniform = options;
-  uniform.manual_rank = 0;
-  const RankPlan feasible = PlanRanks(config, uniform);  // the number of paths, or the error
+RankPlan AllocateRanks(const ModelConfig& config, const RankPlan& plan, int64_t overcompleteness,
+                       int64_t body_bytes, std::span<const LossCurve> curves) {
   std::vector<int64_t> ranks;
-  for (const PlannedLayer& layer : feasible.layers) {
-    ranks.push_back(std::min({kMinRank, layer.linear.d_out, layer.linear.d_in}));
-  }
-  const RankPlan least = MakeRankPlan(config, feasible.paths, options.scale_bits, ranks);
-  const double budget_bits = options.target_bpw * static_cast<double>(least.body_weights);
-  GreedyAllocator allocator(least, options, curves, static_cast<int64_t>(budget_bits / 8));
-  return MakeRankPlan(config, feasible.paths, options.scale_bits, allocator.Run());
+  for (const PlannedLayer& layer : plan.layers) ranks.push_back(LeastRank(layer.linear));
+  const RankPlan least = MakeRankPlan(config, plan.paths, plan.scale_bits, ranks);
+  GreedyAllocator allocator(least, overcompleteness, curves, body_bytes);
+  return MakeRankPlan(config, plan.paths, plan.scale_bits, allocator.Run());
 }
 
 }  // namespace llmq

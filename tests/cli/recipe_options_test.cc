@@ -41,6 +41,15 @@ TEST(RecipeOptions, SingleStepsWinAndAreNamed) {
   EXPECT_THROW(CheckRecipeValues({.scale_bits = 5}), Error);
 }
 
+TEST(RecipeOptions, DualSvidHasNoUseForImportanceButToAllocate) {
+  const RecipeArguments allocated{.init = InitMethod::kDualSvid};
+  EXPECT_EQ(Applied(allocated).importance, ImportanceMode::kFull);
+  RecipeArguments uniform{.init = InitMethod::kDualSvid, .allocation = Allocation::kUniform};
+  EXPECT_FALSE(Applied(uniform).calibrates());
+  uniform.importance = ImportanceMode::kForward;
+  EXPECT_THROW(Applied(uniform), Error);
+}
+
 TEST(RecipeOptions, EffortGivesTokensThatTheOptionOverrides) {
   EXPECT_LT(Applied({.effort = Effort::kQuick}).train.tokens, Applied({}).train.tokens);
   EXPECT_GT(Applied({.effort = Effort::kMax}).train.tokens, Applied({}).train.tokens);

@@ -33,6 +33,9 @@ TEST(EstimateTrainingBytes, HasTheMagnitudeOfItsParts) {
   EXPECT_GT(gigabytes(1), 170);
   EXPECT_LT(gigabytes(1), 210);
   EXPECT_GT(gigabytes(2) - gigabytes(1), 25);
+  train.batch_sequences = 2;  // two micro-batches: no work for a third worker
+  EXPECT_GT(gigabytes(2) - gigabytes(1), 25);
+  EXPECT_EQ(gigabytes(3), gigabytes(2));
 }
 
 TEST(EstimateTrainingBytes, KnowsWhatSavesMemory) {

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "compress/train/load_frame.h"
+#include "compress/train/precision.h"
 #include "tests/support/read_array.h"
 
 namespace llmq {
@@ -75,6 +76,31 @@ TEST_P(Parity, ReadingOnEqualsReadingAtOnce) {
     EXPECT_LT((found - whole.select(1, begin - 1)).abs().max().item<float>(), 1e-3) << begin;
   }
   EXPECT_EQ(prefix.positions, length);
+}
+
+// Products in bfloat16 change values and derivatives a little, whatever the architecture's steps.
+TEST_P(Parity, LearnsInBfloat16LikeInFloat32) {
+  const Checkpoint checkpoint = Original();
+  const std::vector<int32_t> tokens = Tokens();
+  const auto length = static_cast<int64_t>(tokens.size());
+  const Teacher teacher = LoadTeacher(checkpoint, at::kCPU);
+  const TrainableModel model(checkpoint.config(), length, at::kCPU);
+  const at::Tensor ids = at::tensor(at::ArrayRef<int32_t>(tokens), at::kLong).view({1, length});
+  FrameWeights frame = teacher.frame;
+  frame.embedding = frame.embedding.detach().clone().requires_grad_();
+  const auto gradient = [&](TrainPrecision precision) {
+    at::Tensor loss;
+    {
+      const AutocastGuard guard(precision, at::kCPU);
+      const at::Tensor logits = model.Forward(frame, teacher.linears, ids).logits.to(at::kFloat);
+      loss = logits.log_softmax(-1).select(-1, 1).mean();
+    }
+    return torch::autograd::grad({loss}, {frame.embedding})[0].to(at::kDouble);
+  };
+  const at::Tensor exact = gradient(TrainPrecision::kFloat32);
+  const at::Tensor rounded = gradient(TrainPrecision::kBf16);
+  EXPECT_FALSE(rounded.equal(exact));
+  EXPECT_LT((rounded - exact).norm().item<double>(), 0.1 * exact.norm().item<double>());
 }
 
 TEST(TrainableModel, ThePiecesMakeTheWhole) {

@@ -5,8 +5,6 @@
 
 #include <cmath>
 
-#include "llmq/error.h"
-
 namespace llmq {
 namespace {
 
@@ -40,6 +38,14 @@ std::vector<LossCurve> Curves(const ModelConfig& config, double beta) {
   return curves;
 }
 
+RankPlan Allocate(const ModelConfig& config, const RankOptions& options,
+                  const std::vector<LossCurve>& curves) {
+  const RankPlan plan = PlanRanks(config, options);
+  const double bits = options.target_bpw * static_cast<double>(plan.body_weights);
+  return AllocateRanks(config, plan, options.overcompleteness, static_cast<int64_t>(bits / 8),
+                       curves);
+}
+
 double TotalLoss(const RankPlan& plan, const std::vector<LossCurve>& curves) {
   double sum = 0;
   for (size_t i = 0; i < curves.size(); ++i) {
@@ -66,8 +72,7 @@ TEST(AllocateRanks, ReachesTheClosedFormOptimum) {
   const ModelConfig config = TwoBlocks();
   const double beta = 0.8;
   const std::vector<LossCurve> curves = Curves(config, beta);
-  const RankPlan plan =
-      AllocateRanks(config, {.target_bpw = 0.5, .residual = Residual::kOff}, curves);
+  const RankPlan plan = Allocate(config, {.target_bpw = 0.5, .residual = Residual::kOff}, curves);
   const auto want = [&](size_t i) {
     const LinearSpec& linear = plan.layers[i].linear;
     return std::pow(
@@ -86,7 +91,7 @@ TEST(AllocateRanks, SpendsTheTargetAndNeverMore) {
   const std::vector<LossCurve> curves = Curves(config, 0.5);
   for (const double bpw : {0.15, 0.3, 0.55, 1.0, 1.5}) {
     const RankOptions options{.target_bpw = bpw, .residual = Residual::kOff, .kv_rank_factor = 1};
-    const RankPlan plan = AllocateRanks(config, options, curves);
+    const RankPlan plan = Allocate(config, options, curves);
     EXPECT_LE(plan.body_bpw, bpw);
     EXPECT_GE(plan.body_bpw, 0.995 * bpw);
     EXPECT_LE(TotalLoss(plan, curves), TotalLoss(PlanRanks(config, options), curves));
@@ -98,24 +103,24 @@ TEST(AllocateRanks, LeavesTheLeastToAMatrixThatDoesNotMatterAndStopsAtTheSmaller
   std::vector<LossCurve> curves = Curves(config, 0.5);
   for (double& loss : curves[0].losses) loss = 0;
   for (double& loss : curves[1].losses) loss *= 1e6;
-  const RankPlan plan =
-      AllocateRanks(config, {.target_bpw = 0.55, .residual = Residual::kOff}, curves);
+  const RankPlan plan = Allocate(config, {.target_bpw = 0.55, .residual = Residual::kOff}, curves);
   EXPECT_EQ(plan.layers[0].shape.rank, kMinRank);
   EXPECT_EQ(plan.layers[1].shape.rank, 256);  // k_proj [256, 512]
-  const RankPlan overcomplete = AllocateRanks(
+  const RankPlan overcomplete = Allocate(
       config, {.target_bpw = 0.55, .overcompleteness = 3, .residual = Residual::kOff}, curves);
   EXPECT_EQ(overcomplete.layers[1].shape.rank, 3 * 256);
   EXPECT_LE(overcomplete.body_bpw, 0.55);
 }
 
-TEST(AllocateRanks, RefusesATargetThatPlanRanksRefuses) {
+// What a target of the whole file leaves to the body is the bytes of the plan.
+TEST(AllocateRanks, HasRoomInTheLeastPlanThatThereIs) {
   const ModelConfig config = TwoBlocks();
-  try {
-    AllocateRanks(config, {.target_bpw = 0.1}, Curves(config, 0.5));
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kRankSelectionFailed);
-  }
+  RankOptions options{.residual = Residual::kOff, .kv_rank_factor = 1};
+  options.target_bpw = FindSmallestFeasible(config, options).bpw;
+  const RankPlan plan = PlanRanks(config, options);
+  const RankPlan found = AllocateRanks(config, plan, 1, plan.body_bytes, Curves(config, 0.5));
+  EXPECT_LE(found.body_bytes, plan.body_bytes);
+  for (const PlannedLayer& layer : found.layers) EXPECT_GE(layer.shape.rank, kMinRank);
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "llmq/error.h"
@@ -61,11 +64,13 @@ TEST(HubSettings, Token) {
 }
 
 TEST(HubSettings, MalformedVariablesAreNamedButNoToken) {
-  for (const auto& [name, value] : Variables{{"HF_ENDPOINT", "ftp://secret-host"},
-                                             {"HF_ENDPOINT", "huggingface.co"},
-                                             {"HF_HUB_ETAG_TIMEOUT", "ten"},
-                                             {"HF_HUB_DOWNLOAD_TIMEOUT", "-1"},
-                                             {"HF_TOKEN", "hf_secret\nX-Evil: 1"}}) {
+  const std::vector<std::pair<std::string, std::string>> malformed = {
+      {"HF_ENDPOINT", "ftp://secret-host"},
+      {"HF_ENDPOINT", "huggingface.co"},
+      {"HF_HUB_ETAG_TIMEOUT", "ten"},
+      {"HF_HUB_DOWNLOAD_TIMEOUT", "-1"},
+      {"HF_TOKEN", "hf_secret\nX-Evil: 1"}};
+  for (const auto& [name, value] : malformed) {
     try {
       Read({{name, value}});
       ADD_FAILURE() << name;

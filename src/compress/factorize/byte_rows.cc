@@ -31,13 +31,13 @@ at::Tensor FloatGram(const at::Tensor& rows) {  // [n, d]
 
 }  // namespace
 
-bool HasByteProducts(const at::Tensor& like) {
+bool HasByteProducts(at::Device device) {
   static const bool available = at::cpu::is_avx512_vnni_supported() && at::Context::hasMKLDNN();
-  return available && like.device().is_cpu();
+  return available && device.is_cpu();
 }
 
 ByteRows ToByteRows(const at::Tensor& values) {
-  if (values.size(1) < kLeastSize || !HasByteProducts(values)) return {values, {}, {}};
+  if (values.size(1) < kLeastSize || !HasByteProducts(values.device())) return {values, {}, {}};
   const at::Tensor scale = values.abs().amax(1).div_(kLargestByte).clamp_min_(kTiny);  // [n]
   // Rounding is off by a uniform number of variance step^2 / 12.
   const double lost = (scale.square().sum(at::kDouble).item<double>() * values.size(1)) / 12;

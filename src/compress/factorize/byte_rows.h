@@ -21,8 +21,8 @@ struct ByteRows {
 inline constexpr double kByteLoss = 0.02;
 inline constexpr double kLargestByte = 127;
 
-// Whether this machine's bytes are worth it for tensors of this device.
-bool HasByteProducts(const at::Tensor& like);
+// Whether this machine's bytes are worth it for tensors of `device`.
+bool HasByteProducts(at::Device device);
 
 ByteRows ToByteRows(const at::Tensor& values);
 

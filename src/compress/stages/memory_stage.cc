@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "compress/checkpoint_store.h"
+#include "compress/fingerprint.h"
 #include "compress/memory_check.h"
 #include "compress/stages/text_stage.h"
 #include "compress/train/precision.h"
@@ -24,8 +26,8 @@ class MemoryFit {
 
   void Run() {
     run_.train.precision = ResolvePrecision(run_.train.precision, run_.device.device);
-    if (!run_.trains()) return;
-    if (TrainsEverything() && !Fits(TrainedPart::kAll) && run_.train.may_go_by_blocks) GoByBlocks();
+    if (TrainsEverything() && run_.train.may_go_by_blocks && WantsBlocks()) GoByBlocks();
+    if (!TrainsEverything()) run_.train.own_text = 0;  // nothing reads it
     if (TrainsEverything()) Settle(TrainedPart::kAll);
     if (run_.train.kd_tokens > 0) Settle(TrainedPart::kScales);
   }
@@ -50,21 +52,40 @@ class MemoryFit {
 
   bool Fits(TrainedPart part) const { return !available_ || Least(part) <= *available_; }
 
-  void GoByBlocks() {
+  // What the resumed run began with, whatever memory is free now; nullopt: it begins here.
+  std::optional<bool> Began(const char* part) const {
+    if (!run_.options.resume) return std::nullopt;
+    const std::optional<std::string> value =
+        RecordedPart(run_.options.checkpoint_dir, run_.options.output.stem().string(), part);
+    return value ? std::optional(*value != "0") : std::nullopt;
+  }
+
+  bool WantsBlocks() {
+    if (const std::optional<bool> began = Began(fingerprint_part::kBlockTokens)) {
+      if (*began) run_.observer.Info("Training block by block, as the run began");
+      return *began;
+    }
+    if (Fits(TrainedPart::kAll)) return false;
     run_.observer.Info(fmt::format(
         "Training the whole model needs {:.1f} GB of memory, {:.1f} GB are free: training block by "
         "block instead",
         static_cast<double>(Least(TrainedPart::kAll)) / 1e9,
         static_cast<double>(*available_) / 1e9));
-    run_.train.tokens = 0;
-    run_.train.block_tokens = kBlockTokens;
-    if (Fits(TrainedPart::kScales)) {
-      run_.train.kd_tokens = kDistillationTokens;
-      return;
-    }
-    run_.train.kd_tokens = 0;
+    return true;
+  }
+
+  bool WantsScales() {
+    if (const std::optional<bool> began = Began(fingerprint_part::kKdTokens)) return *began;
+    if (Fits(TrainedPart::kScales)) return true;
     run_.observer.Info(fmt::format("No training of scales at the end, which needs {:.1f} GB",
                                    static_cast<double>(Least(TrainedPart::kScales)) / 1e9));
+    return false;
+  }
+
+  void GoByBlocks() {
+    run_.train.tokens = 0;
+    run_.train.block_tokens = kBlockTokens;
+    run_.train.kd_tokens = WantsScales() ? kDistillationTokens : 0;
   }
 
   void Settle(TrainedPart part) {

@@ -10,9 +10,9 @@
 
 namespace llmq {
 
-// Settles precision and gradient checkpointing of run.train. If training the whole
-// model does not fit: block by block instead where run.train.may_go_by_blocks, saying so, otherwise
-// throws Error{kOutOfMemory} with both numbers.
+// Settles precision and gradient checkpointing of run.train. If training the whole model does not
+// fit: block by block instead where run.train.may_go_by_blocks, saying so, otherwise throws
+// Error{kOutOfMemory} with both numbers. A resumed run goes on in the way it began.
 void FitIntoMemory(RunContext& run);
 
 }  // namespace llmq

@@ -12,7 +12,7 @@
 namespace llmq {
 
 // The share run.train.own_text of the sequences that training reads, one after the other; empty if
-// it is 0. Throws Error{kUserCancelled} on a stop.
+// it is 0. Kept in the checkpoint. Throws Error{kUserCancelled} on a stop.
 std::vector<int32_t> WriteOwnText(RunContext& run, const TrainableModel& model,
                                   const Teacher& teacher);
 

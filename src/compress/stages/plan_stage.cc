@@ -48,12 +48,14 @@ int64_t MiddleRank(const RankPlan& plan, const LinearSpec& linear) {
 }
 
 // A target of the whole file has become the ranks that it leaves to the body.
-RankOptions Budget(const RunContext& run) {
-  RankOptions budget = run.options.rank;
-  budget.residual = run.plan.paths == 1 ? Residual::kOff : Residual::kOn;  // as planned
-  if (run.options.budget_scope == BudgetScope::kFile) budget.target_bpw = run.plan.body_bpw;
-  if (run.plan.body_bpw < kOvercompleteFromBpw) budget.overcompleteness = 1;
-  return budget;
+int64_t BudgetBytes(const RunContext& run) {
+  if (run.options.budget_scope == BudgetScope::kFile) return run.plan.body_bytes;
+  const double bits = run.options.rank.target_bpw * static_cast<double>(run.plan.body_weights);
+  return static_cast<int64_t>(bits / 8);
+}
+
+int64_t AllowedOvercompleteness(const RunContext& run) {
+  return run.plan.body_bpw < kOvercompleteFromBpw ? 1 : run.options.rank.overcompleteness;
 }
 
 // The prediction takes every matrix by itself. Without training, which makes up for it, the error
@@ -69,7 +71,7 @@ void WeighByDepth(const RankPlan& plan, std::vector<LossCurve>& curves) {
   }
 }
 
-std::vector<LossCurve> MeasureCurves(RunContext& run, const RankOptions& budget) {
+std::vector<LossCurve> MeasureCurves(RunContext& run, int64_t overcompleteness) {
   const size_t count = run.plan.layers.size();
   std::vector<LossCurve> curves(count);
   run.observer.BeginStage("Measuring", static_cast<int64_t>(count), 0, "matrices");
@@ -87,7 +89,7 @@ std::vector<LossCurve> MeasureCurves(RunContext& run, const RankOptions& budget)
         const TensorView& weight = run.checkpoint.Get(planned.linear.name + ".weight");
         curves[i] = MeasureLossCurve(weight, run.statistics[i],
                                      {.middle = MiddleRank(run.plan, planned.linear),
-                                      .largest = LargestRank(planned.linear, budget)},
+                                      .largest = LargestRank(planned.linear, overcompleteness)},
                                      run.options.seed, run.device.device);
         run.checkpoint.Release(weight);
       },
@@ -104,14 +106,12 @@ std::string GradientName(size_t i) { return fmt::format("gradient{}", i); }
 constexpr const char* kRanksName = "ranks";
 constexpr const char* kTokensName = "tokens";
 
-void SavePlan(const RunContext& run) {
+void SaveStatistics(const RunContext& run) {
   const bool gradients = run.statistics.front().gradient.defined();
-  const auto arrays = static_cast<uint32_t>(run.statistics.size() * (gradients ? 2 : 1) + 2);
-  StateWriter writer(run.store->PlanPath(), arrays);
-  std::vector<int64_t> ranks, tokens;
-  for (const PlannedLayer& layer : run.plan.layers) ranks.push_back(layer.shape.rank);
+  const auto arrays = static_cast<uint32_t>(run.statistics.size() * (gradients ? 2 : 1) + 1);
+  StateWriter writer(run.store->StatisticsPath(), arrays);
+  std::vector<int64_t> tokens;
   for (const ChannelStatistics& one : run.statistics) tokens.push_back(one.tokens);
-  writer.Add(kRanksName, std::as_bytes(std::span(ranks)));
   writer.Add(kTokensName, std::as_bytes(std::span(tokens)));
   for (size_t i = 0; i < run.statistics.size(); ++i) {
     writer.Add(InputName(i), std::as_bytes(AsSpan(run.statistics[i].input)));
@@ -119,6 +119,14 @@ void SavePlan(const RunContext& run) {
       writer.Add(GradientName(i), std::as_bytes(AsSpan(run.statistics[i].gradient)));
     }
   }
+  writer.Commit();
+}
+
+void SaveRanks(const RunContext& run) {
+  StateWriter writer(run.store->RanksPath(), 1);
+  std::vector<int64_t> ranks;
+  for (const PlannedLayer& layer : run.plan.layers) ranks.push_back(layer.shape.rank);
+  writer.Add(kRanksName, std::as_bytes(std::span(ranks)));
   writer.Commit();
 }
 
@@ -135,29 +143,52 @@ std::vector<int64_t> ReadIntegers(const StateReader& reader, const char* name, s
   return values;
 }
 
-// False if there is nothing usable; then nothing has changed.
-bool LoadPlan(RunContext& run) {
-  if (!run.store || !std::filesystem::exists(run.store->PlanPath())) return false;
+// False if `load` finds nothing usable at `path`; then nothing has changed.
+template <typename Load>
+bool LoadKept(const RunContext& run, const std::filesystem::path& path, const char* otherwise,
+              const Load& load) {
+  if (!std::filesystem::exists(path)) return false;
   try {
-    const StateReader reader(run.store->PlanPath());
-    const size_t count = run.plan.layers.size();
-    const std::vector<int64_t> ranks = ReadIntegers(reader, kRanksName, count);
-    const std::vector<int64_t> tokens = ReadIntegers(reader, kTokensName, count);
-    std::vector<ChannelStatistics> statistics;
+    load(StateReader(path));
+    return true;
+  } catch (const Error& error) {
+    run.observer.Warning(fmt::format("{}; {}", error.message(), otherwise));
+    return false;
+  }
+}
+
+bool LoadStatistics(RunContext& run) {
+  if (!run.store) return false;
+  return LoadKept(run, run.store->StatisticsPath(), "calibrating again", [&](const auto& reader) {
+    const std::vector<PlannedLayer>& layers = run.plan.layers;
+    const std::vector<int64_t> tokens = ReadIntegers(reader, kTokensName, layers.size());
     const bool gradients = run.options.importance != ImportanceMode::kForward;
-    for (size_t i = 0; i < ranks.size(); ++i) {
-      const LittleBitShape& shape = run.plan.layers[i].shape;
+    std::vector<ChannelStatistics> statistics;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const LittleBitShape& shape = layers[i].shape;
       statistics.push_back(
           {ReadFloats(reader, InputName(i), shape.d_in),
            gradients ? ReadFloats(reader, GradientName(i), shape.d_out) : at::Tensor(), tokens[i]});
     }
-    run.plan = MakeRankPlan(run.checkpoint.config(), run.plan.paths, run.plan.scale_bits, ranks);
     run.statistics = std::move(statistics);
-    return true;
-  } catch (const Error& error) {
-    run.observer.Warning(fmt::format("{}; calibrating again", error.message()));
-    return false;
-  }
+  });
+}
+
+bool LoadRanks(RunContext& run) {
+  if (!run.store) return false;
+  return LoadKept(run, run.store->RanksPath(), "measuring again", [&](const auto& reader) {
+    const std::vector<int64_t> ranks = ReadIntegers(reader, kRanksName, run.plan.layers.size());
+    run.plan = MakeRankPlan(run.checkpoint.config(), run.plan.paths, run.plan.scale_bits, ranks);
+  });
+}
+
+// Ranks that differ, from what the statistics say of an error in each matrix.
+void Allocate(RunContext& run) {
+  const int64_t overcompleteness = AllowedOvercompleteness(run);
+  std::vector<LossCurve> curves = MeasureCurves(run, overcompleteness);
+  if (!run.trains() && !run.trains_blocks()) WeighByDepth(run.plan, curves);
+  run.plan =
+      AllocateRanks(run.checkpoint.config(), run.plan, overcompleteness, BudgetBytes(run), curves);
 }
 
 // ---- Experts that calibration hardly saw ----
@@ -194,15 +225,15 @@ void ReportRareExperts(RunContext& run) {
 void Plan(RunContext& run) {
   if (!run.calibrates()) return;
   const Stopwatch watch;
-  if (!LoadPlan(run)) {
+  if (!LoadStatistics(run)) {
     Calibrate(run);
-    if (run.options.allocation == Allocation::kAuto && run.options.rank.manual_rank == 0) {
-      const RankOptions budget = Budget(run);
-      std::vector<LossCurve> curves = MeasureCurves(run, budget);
-      if (!run.trains() && !run.trains_blocks()) WeighByDepth(run.plan, curves);
-      run.plan = AllocateRanks(run.checkpoint.config(), budget, curves);
-    }
-    if (run.store) SavePlan(run);
+    if (run.store) SaveStatistics(run);
+  }
+  const bool allocates =
+      run.options.allocation == Allocation::kAuto && run.options.rank.manual_rank == 0;
+  if (allocates && !LoadRanks(run)) {
+    Allocate(run);
+    if (run.store) SaveRanks(run);
   }
   ReportRareExperts(run);
   run.report.calibrate_seconds = watch.seconds();

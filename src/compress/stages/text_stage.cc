@@ -10,14 +10,18 @@
 namespace llmq {
 namespace {
 
+bool IsIdOfTheModel(const RunContext& run, int32_t id) {
+  return id >= 0 && id < run.checkpoint.config().vocab_size;
+}
+
 void ExpectIdsOfTheModel(const RunContext& run) {
-  const int64_t vocabulary = run.checkpoint.config().vocab_size;
   for (const int32_t id : run.tokens) {
-    if (id >= 0 && id < vocabulary) continue;
-    throw Error(ErrorCode::kGeneral,
-                fmt::format("{}: expected token ids below {}, found {}",
-                            run.checkpoint.directory().string(), vocabulary, id),
-                "The tokenizer belongs to another model");
+    if (IsIdOfTheModel(run, id)) continue;
+    throw Error(
+        ErrorCode::kGeneral,
+        fmt::format("{}: expected token ids below {}, found {}",
+                    run.checkpoint.directory().string(), run.checkpoint.config().vocab_size, id),
+        "The tokenizer belongs to another model");
   }
 }
 
@@ -34,6 +38,7 @@ void PrepareText(RunContext& run) {
       Tokenizer::FromFiles(run.checkpoint.files(), run.checkpoint.directory().string());
   run.tokens = TokenizeDocuments(run.options.training_text, *tokenizer);
   run.bos = tokenizer->bos_id();
+  if (run.bos && !IsIdOfTheModel(run, *run.bos)) run.bos.reset();  // a name that is never used
   ExpectIdsOfTheModel(run);
   run.train.sequence_tokens = std::min(SequenceTokens(run.checkpoint.config(), run.train),
                                        static_cast<int64_t>(run.tokens.size()));

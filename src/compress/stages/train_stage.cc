@@ -17,9 +17,10 @@ namespace llmq {
 namespace {
 
 constexpr double kSaveIntervalSeconds = 30;
-constexpr int64_t kFirstFit = 5;    // steps until the first look at the clock
-constexpr int64_t kFits = 20;       // looks in all, about
-constexpr size_t kLossWindow = 10;  // steps that the reported losses are means over
+constexpr double kSaveShare = 0.05;  // of the time at most goes to saving
+constexpr int64_t kFirstFit = 5;     // steps until the first look at the clock
+constexpr int64_t kFits = 20;        // looks in all, about
+constexpr size_t kLossWindow = 10;   // steps that the reported losses are means over
 // Tokens per position that the original's answers are remembered of.
 constexpr int64_t kTopAnswers = 64;
 
@@ -98,10 +99,13 @@ void RunSteps(RunContext& run, const Round& round, Trainer& trainer) {
   const Stopwatch watch;
   const int64_t begin = trainer.step();
   Stopwatch saved;
+  double interval = kSaveIntervalSeconds;
   while (trainer.step() < trainer.total_steps()) {
     const bool stop = run.observer.StopRequested();
-    if (round.path && (stop || saved.seconds() >= kSaveIntervalSeconds)) {
+    if (round.path && (stop || saved.seconds() >= interval)) {
+      const Stopwatch saving;
       trainer.Save(*round.path);
+      interval = std::max(kSaveIntervalSeconds, saving.seconds() / kSaveShare);
       saved = {};
     }
     if (stop) {

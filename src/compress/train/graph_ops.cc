@@ -60,7 +60,8 @@ struct RotateFunction : torch::autograd::Function<RotateFunction> {
 }  // namespace
 
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-  return RmsNormFunction::apply(x, weight, epsilon);
+  // Products under autocast are bfloat16, and the backward pass multiplies with the f32 weight.
+  return RmsNormFunction::apply(x.to(at::kFloat), weight, epsilon);
 }
 
 at::Tensor RotatePairs(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {

@@ -10,8 +10,8 @@
 
 namespace llmq {
 
-// kAuto becomes bfloat16 on a CUDA device and float32 on the CPU, where it measured faster (150
-// against 80 GFLOPS on a core with AVX-512 BF16 instructions).
+// kAuto becomes bfloat16 on a CUDA device of compute capability 8 and above, otherwise float32: on
+// the CPU it measured faster (150 against 80 GFLOPS on a core with AVX-512 BF16 instructions).
 TrainPrecision ResolvePrecision(TrainPrecision precision, at::Device device);
 
 // While it lives, the calling thread's matrix products on `device` are in `precision`. A backward

@@ -47,13 +47,12 @@ double Trainer::Step() {
   const auto move = [&](size_t leaf, const at::Tensor& gradient) {
     student_.MoveLeaf(leaf, gradient, update);
   };
-  losses_.push_back(
-      RunBatchStep(workers_, {.name = fmt::format("training step {}", step() + 1),
-                              .advice = "Use a lower --train-lr, or --train-tokens 0",
-                              .parts = CeilDivide(options_.batch_sequences, per_micro),
-                              .leaves = student_.leaves().size(),
-                              .differentiate = differentiate,
-                              .move = move}));
+  losses_.push_back(RunBatchStep(workers_, {.name = fmt::format("training step {}", step() + 1),
+                                            .advice = "Use a lower --train-lr, or --train-tokens 0",
+                                            .parts = MicroBatches(options_),
+                                            .leaves = student_.leaves().size(),
+                                            .differentiate = differentiate,
+                                            .move = move}));
   return losses_.back();
 }
 
