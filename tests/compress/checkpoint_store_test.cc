@@ -44,6 +44,22 @@ TEST(CheckpointStore, StartsEmptyKeepsFilesForResumeAndStartsOverWithout) {
   }
 }
 
+TEST(CheckpointStore, SaysWhatItKeepsAndWhatItWasMadeFrom) {
+  const testing::TemporaryDirectory directory;
+  EXPECT_EQ(CheckpointBytesKept(directory / "ck", "out", kOne), 0u);
+  EXPECT_EQ(RecordedPart(directory / "ck", "out", "seed"), std::nullopt);
+  const CheckpointStore store(directory / "ck", "out", kOne, false);
+  WriteFileAtomically(store.LayerPath(3), "four");
+  WriteFileAtomically(store.TrainingPath(), "seventy");
+  WriteFileAtomically(store.directory() / "training.state.77.tmp", "of a kill");
+  EXPECT_EQ(CheckpointBytesKept(directory / "ck", "out", kOne), 11u);
+  EXPECT_EQ(CheckpointBytesKept(directory / "ck", "out", kOther), 0u);
+  EXPECT_EQ(RecordedPart(directory / "ck", "out", "seed"), "1");
+  EXPECT_EQ(RecordedPart(directory / "ck", "out", "batch sequences"), std::nullopt);
+  const CheckpointStore second(directory / "ck", "out", kOther, false);
+  EXPECT_EQ(RecordedPart(directory / "ck", "out", "seed"), std::nullopt);  // of which of the two?
+}
+
 TEST(CheckpointStore, RemovesItselfAndAnEmptyParent) {
   const testing::TemporaryDirectory directory;
   CheckpointStore store(directory / "ck", "out", kOne, false);
