@@ -61,7 +61,7 @@ void ExpectDisk(const std::filesystem::path& directory, uint64_t needed) {
   if (needed <= found) return;
   throw Error(
       ErrorCode::kGeneral,
-      fmt::format("{}: expected {:.2f} GB of free disk space, found {:.2f} GB", directory.string(),
+      fmt::format("{}: expected {:.3g} GB of free disk space, found {:.3g} GB", directory.string(),
                   static_cast<double>(needed) / 1e9, static_cast<double>(found) / 1e9),
       "Free disk space, choose another directory, or use --no-checkpoints");
 }

@@ -58,7 +58,9 @@ class HubTest(unittest.TestCase):
         return {**kept, "HF_ENDPOINT": self.hub, "HF_HOME": str(self.work / "home"), **changes}
 
     def run_tool(self, *arguments, code=0, user=None, **changes):
-        result = subprocess.run([settings.tool, *map(str, arguments)], env=self.environment(**changes), text=True,
+        # Another user may not see the folder that the program was built in.
+        tool = settings.tool if user is None else shutil.copy(settings.tool, self.work / "llm-quantize")
+        result = subprocess.run([tool, *map(str, arguments)], env=self.environment(**changes), text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, cwd=self.work, user=user)
         self.assertEqual(result.returncode, code, result.stderr + result.stdout)
         return result

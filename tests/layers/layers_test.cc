@@ -70,7 +70,7 @@ void CheckFile(const fs::path& path, const std::string& module, const Rules& rul
 }
 
 bool IsSource(const fs::path& path) {
-  return path.extension() == ".h" || path.extension() == ".cc";
+  return path.extension() == ".h" || path.extension() == ".cc" || path.extension() == ".cu";
 }
 
 TEST(Layers, EveryIncludeObeysTheModuleTable) {
